@@ -1,0 +1,127 @@
+// swift-tools-version: 6.1
+//
+// The plan of the house as the compiler sees it. Arrows point down only: an executable wires a product, DeviceCore and one board;
+// DeviceCore knows a board by `BoardAPI` alone; a board knows nothing of DeviceCore but `Foundations`.
+//
+// Environment read here, set by Toolchain/cross-build:
+//   HAECHI_DEVICE=1      the device's own libraries are there (libgpiod 2, tpm2-tss): compile what needs them
+//   HAECHI_BOARD=NAME    the one board to link (default: virtual)
+//   HAECHI_VARIANT=NAME  debug | release | host (default: host)
+import PackageDescription
+
+let onDevice = Context.environment["HAECHI_DEVICE"] == "1"
+let board = Context.environment["HAECHI_BOARD"] ?? "virtual"
+let variant = Context.environment["HAECHI_VARIANT"] ?? "host"
+
+/// Each board is one small target; a firmware links exactly one of them.
+let boardTargets = ["virtual": "VirtualBoard", "qemu-virt": "QemuVirt"]
+guard let boardTarget = boardTargets[board] else {
+  fatalError("HAECHI_BOARD=\(board) is no board of this tree; known: \(boardTargets.keys.sorted().joined(separator: ", "))")
+}
+
+let swiftSettings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  // What a release firmware must not hold (a rescue shell, a virtual button) is compiled only without this one.
+  .define(variant == "release" ? "HAECHI_RELEASE" : "HAECHI_DEBUG"),
+  .define("BOARD_" + board.uppercased().split(separator: "-").joined(separator: "_")),
+  // A root package may set unsafe flags; dependencies are built without them, so their warnings are theirs.
+  .unsafeFlags(["-warnings-as-errors"]),
+] + (onDevice ? [.define("HAECHI_DEVICE_LIBRARIES")] : [])
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func core(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, path: "Sources/DeviceCore/\(name)", swiftSettings: swiftSettings)
+}
+func boardPart(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, path: "Sources/Board/\(name)", swiftSettings: swiftSettings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, path: "Tests/\(name)Tests",
+    resources: resources, swiftSettings: swiftSettings)
+}
+
+var targets: [Target] = [
+  // System: C, and nothing of ours but the few lines that Swift cannot say.
+  .target(name: "CHaechi", path: "Sources/System/CHaechi", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+  .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL"),
+
+  // DeviceCore
+  core("Foundations", ["CHaechi"]),
+  core("Crypto", ["COpenSSL", "Foundations"]),
+  core("Identity", ["Crypto", "Foundations"]),
+  core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
+  core("SupervisorLink", ["Foundations"]),
+  core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
+  core("Network", ["Foundations", nioCore]),
+  core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1]),
+  core("DeviceCore", ["LocalAPI", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix, nioConcurrency]),
+
+  // Board
+  boardPart("BoardAPI", ["Foundations"]),
+  boardPart("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi"]),
+  boardPart("SimulatedSensors", ["BoardAPI", "Foundations"]),
+  boardPart("VirtualBoard", ["BoardAPI", "SimulatedSensors", "LinuxProcess", "Foundations", "CHaechi"]),
+  boardPart(
+    "LinuxBoard",
+    ["BoardAPI", "LinuxProcess", "Foundations", "CHaechi"] + (onDevice ? ["CGpiod", "CTss2"] : [])),
+  boardPart("QemuVirt", ["LinuxBoard", "SimulatedSensors", "BoardAPI", "Foundations"]),
+
+  // What a fork edits, and what it makes.
+  .target(name: "Product", dependencies: ["DeviceCore", "BoardAPI", "Foundations"], path: "Sources/Product", swiftSettings: swiftSettings),
+  .executableTarget(
+    name: "haechid",
+    dependencies: ["Product", "DeviceCore", "Supervisor", "SupervisorLink", "LinuxProcess", "BoardAPI", "Foundations", .byName(name: boardTarget)],
+    path: "Sources/haechid", swiftSettings: swiftSettings),
+
+  tests("Foundations", []),
+  tests("Crypto", ["Foundations"]),
+  tests("Identity", ["Crypto", "Foundations"]),
+  tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
+  tests("SupervisorLink", ["Foundations"]),
+  tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
+  tests("Network", ["Foundations", nioCore]),
+  tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+  tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
+  tests("LinuxProcess", ["BoardAPI", "Foundations"]),
+  tests("VirtualBoard", ["BoardAPI", "Foundations"]),
+  tests("LinuxBoard", ["BoardAPI", "LinuxProcess", "Foundations"]),
+  tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
+]
+
+if onDevice {
+  targets += [
+    .systemLibrary(name: "CGpiod", path: "Sources/System/CGpiod"),
+    .systemLibrary(name: "CTss2", path: "Sources/System/CTss2"),
+  ]
+} else {
+  // The operator's side is a host tool and never part of a firmware.
+  targets += [
+    .target(
+      name: "OperatorKit", dependencies: ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
+      path: "Sources/OperatorKit", swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
+      path: "Sources/haechi", swiftSettings: swiftSettings),
+    tests("OperatorKit", ["DeviceCore", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
+  ]
+}
+
+let package = Package(
+  name: "Haechi",
+  products: [.executable(name: "haechid", targets: ["haechid"])] + (onDevice ? [] : [.executable(name: "haechi", targets: ["haechi"])]),
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+  ],
+  targets: targets,
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,39 @@
+/// One step that a board takes before the runtime starts: an early mount, a driver set up.
+public struct BoardPhase {
+  /// At most 31 bytes of printable ASCII without spaces.
+  public let name: String
+  /// Throws `BoardError` when it failed. Whether boot goes on is `isEssential`'s to say.
+  public let run: () throws(BoardError) -> Void
+  /// An essential phase that fails stops boot: the supervisor reboots the machine.
+  public let isEssential: Bool
+
+  public init(name: String, isEssential: Bool, run: @escaping () throws(BoardError) -> Void) {
+    self.name = name
+    self.run = run
+    self.isEssential = isEssential
+  }
+}
+
+/// The parts of a board that the supervisor holds. Made once, in the supervisor's process.
+public protocol Board: AnyObject {
+  /// As `HAECHI_BOARD` names it: `qemu-virt`.
+  var name: String { get }
+  /// Early mounts and set-up, in order.
+  var earlyPhases: [BoardPhase] { get }
+  /// The lines that this board wires, with their safe values.
+  var lines: [LineDescription] { get }
+  var gpio: any Gpio { get }
+  /// nil where the board has no watchdog (the virtual board).
+  var watchdog: (any WatchdogTimer)? { get }
+  var network: any NetworkInterface { get }
+  var rootOfTrust: any RootOfTrust { get }
+  var console: (any Console)? { get }
+  /// A folder in memory that only the runtime's user may enter; its state lives there for as long as this boot.
+  var runtimeStateFolder: String { get }
+  /// The user and group that the runtime becomes; nil where it stays who it is (a development host).
+  var runtimeUser: (uid: UInt32, gid: UInt32)? { get }
+  /// Ends the machine (a real board: reboot(2); never returns) or, on a development host, the process.
+  func restart() -> Never
+  /// Halts for good, after an orderly shutdown.
+  func powerOff() -> Never
+}

@@ -1,0 +1,146 @@
+public import Foundations
+
+// The closed set of messages between the supervisor and the runtime. Each is one packet of exactly
+// `SupervisorPacket.size` bytes on a SOCK_SEQPACKET socket pair; `SupervisorPacket` gives each its binary form.
+
+/// A name of a line, a phase or a source: 1 to 31 bytes of printable ASCII without spaces.
+public struct ShortName: Hashable, Sendable, CustomStringConvertible {
+  public static let maximumBytes = 31
+  public let text: String
+
+  /// nil where `text` is empty, longer than 31 bytes, or holds anything but printable ASCII (0x21…0x7e).
+  public init?(_ text: some StringProtocol) {
+    let bytes = text.utf8
+    guard (1...Self.maximumBytes).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7e).contains($0) }) else { return nil }
+    self.text = String(text)
+  }
+  public var description: String { text }
+}
+
+/// How a phase of boot or shutdown ended.
+public enum PhaseOutcome: UInt8, Sendable { case done = 0, skipped = 1, failed = 2 }
+
+/// One named step of boot or shutdown, as it went.
+public struct PhaseReport: Hashable, Sendable {
+  public let name: ShortName
+  /// Microseconds since the kernel started (`CLOCK_BOOTTIME`).
+  public let started_us: UInt64
+  public let duration_us: UInt64
+  public let outcome: PhaseOutcome
+  /// Why it was skipped or failed, at most 96 bytes of UTF-8; empty when done.
+  public let detail: String
+
+  public init(name: ShortName, started_us: UInt64, duration_us: UInt64, outcome: PhaseOutcome, detail: String) {
+    self.name = name
+    self.started_us = started_us
+    self.duration_us = duration_us
+    self.outcome = outcome
+    self.detail = detail
+  }
+}
+
+/// Why this runtime was started.
+public enum StartCause: UInt8, Sendable {
+  /// The first start since the machine (or the host process) began.
+  case boot = 0
+  /// The one before ended by itself or crashed.
+  case ended = 1
+  /// The one before was killed because it gave no heartbeat.
+  case hung = 2
+  /// The one before was killed for breaking the sandbox or the link's rules.
+  case violation = 3
+}
+
+/// An address and a prefix length, in network byte order.
+public struct IPv4Prefix: Hashable, Sendable {
+  /// The address as a number: 10.0.2.15 is 0x0a00020f.
+  public let address: UInt32
+  /// 0…32.
+  public let prefixLength: UInt8
+  public init?(address: UInt32, prefixLength: UInt8) {
+    guard prefixLength <= 32 else { return nil }
+    self.address = address
+    self.prefixLength = prefixLength
+  }
+}
+
+/// What the DHCP client was given and the supervisor shall set on the interface.
+public struct NetworkLease: Hashable, Sendable {
+  public let prefix: IPv4Prefix
+  /// The default router, 0 for none.
+  public let router: UInt32
+  /// Resolvers, 0 for none.
+  public let resolvers: [UInt32]
+  /// Seconds that the address is valid; `UInt32.max` is for ever (RFC 2131 section 3.3).
+  public let valid_s: UInt32
+  /// At most 3 resolvers are kept.
+  public init(prefix: IPv4Prefix, router: UInt32, resolvers: [UInt32], valid_s: UInt32) {
+    self.prefix = prefix
+    self.router = router
+    self.resolvers = Array(resolvers.prefix(3))
+    self.valid_s = valid_s
+  }
+}
+
+/// What the root of trust said of itself.
+public struct RootOfTrustReport: Hashable, Sendable {
+  public enum Kind: UInt8, Sendable { case none = 0, tpm2 = 1, development = 2 }
+  public let kind: Kind
+  /// The maker's four letters as the TPM gives them, for example `IBM ` (TPM_PT_MANUFACTURER); at most 16 bytes.
+  public let manufacturer: String
+  /// SHA-256 bank of PCR 7 (Secure Boot state), 32 bytes, or empty where there is none.
+  public let secureBootState: [UInt8]
+  public init(kind: Kind, manufacturer: String, secureBootState: [UInt8]) {
+    self.kind = kind
+    self.manufacturer = manufacturer
+    self.secureBootState = secureBootState
+  }
+}
+
+/// What the supervisor tells the runtime.
+public enum SupervisorMessage: Hashable, Sendable {
+  /// First of all: which start this is since boot (1 for the first) and why.
+  case started(count: UInt32, cause: StartCause)
+  /// One for each phase of boot, in order; then `.phasesComplete`.
+  case phase(PhaseReport)
+  case phasesComplete
+  /// A line that exists, with its present value; one for each at start.
+  case line(name: ShortName, isOutput: Bool, value: Bool)
+  /// An input changed, after debouncing. `at_us`: microseconds since the kernel started.
+  case input(name: ShortName, value: Bool, at_us: UInt64)
+  /// The answer to a request of the same number.
+  case answer(request: UInt32, RequestOutcome)
+  /// The interface's carrier came or went.
+  case link(up: Bool)
+  case rootOfTrust(RootOfTrustReport)
+  /// A log line of the supervisor's own.
+  case log(level: LogLevel, at_us: UInt64, text: String)
+  /// End within so many milliseconds: actuators are safe already.
+  case shutdown(grace_ms: UInt32)
+}
+
+/// What became of a request.
+public enum RequestOutcome: UInt8, Sendable {
+  case done = 0
+  /// There is no such line, or it is not an output.
+  case unknownName = 1
+  /// The value is out of its bounds.
+  case refused = 2
+  /// The board reported an error; the log says which.
+  case failed = 3
+}
+
+/// What the runtime asks of the supervisor. Requests carry a number that the answer repeats.
+public enum RuntimeMessage: Hashable, Sendable {
+  /// It serves: the listener is up. Heartbeats follow.
+  case ready
+  /// Sent at least every second, after a round through every event loop and the concurrency pool. Counts up.
+  case heartbeat(UInt64)
+  case setOutput(request: UInt32, name: ShortName, value: Bool)
+  case applyLease(request: UInt32, NetworkLease)
+  case dropLease(request: UInt32)
+  /// RFC 1123 label, at most 31 bytes.
+  case setHostName(request: UInt32, ShortName)
+  /// A line for the console of a debug image; a release image has none and drops it. At most 160 bytes of UTF-8.
+  case log(level: LogLevel, source: ShortName, text: String)
+}

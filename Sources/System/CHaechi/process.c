@@ -1,0 +1,5 @@
+#include "CHaechi.h"
+
+#include <unistd.h>
+
+pid_t haechi_fork(void) { return fork(); }

@@ -2,5 +2,8 @@
 #pragma once
 #include <sys/types.h>
 
+#include "linuxboard.h"
+#include "virtualboard.h"
+
 /// fork(2), which Swift's overlay hides. Only for a process with one thread.
 pid_t haechi_fork(void);

@@ -1,4 +1,6 @@
 // The few C lines that Swift cannot say: system calls that Swift hides (fork), variadic calls, and macros.
 #pragma once
+#include "linuxboard.h"
 #include "process.h"
 #include "sandbox.h"
+#include "virtualboard.h"

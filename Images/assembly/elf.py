@@ -120,16 +120,28 @@ def closure(program, libraries, name):
 
     `libraries` maps a soname to its bytes; one that is missing is an error that says who needs it.
     """
-    parsed = parse(program, name)
-    found, waiting = set(), [(soname, name) for soname in parsed.needed]
-    if parsed.interpreter:
-        waiting.append((parsed.interpreter.rpartition("/")[2], name))
+    return _reach(program, libraries, name, follow_names=False)
+
+
+def reached(program, libraries, name):
+    """The closure, and besides the libraries of the folder that a reached file only names, to open them by itself (dlopen)."""
+    return _reach(program, libraries, name, follow_names=True)
+
+
+def _reach(program, libraries, name, follow_names):
+    found, waiting = set(), [(name, program)]
     while waiting:
-        soname, needed_by = waiting.pop()
-        if soname in found:
-            continue
-        if soname not in libraries:
-            raise ElfError(f"{needed_by} needs {soname}, which is not among the libraries")
-        found.add(soname)
-        waiting += [(other, soname) for other in parse(libraries[soname], soname).needed]
+        user, data = waiting.pop()
+        parsed = parse(data, user)
+        wanted = list(parsed.needed)
+        if parsed.interpreter:
+            wanted.append(parsed.interpreter.rpartition("/")[2])
+        if follow_names:
+            wanted += [soname for soname in libraries if soname.encode() + b"\0" in data]
+        for soname in wanted:
+            if soname not in libraries:
+                raise ElfError(f"{user} needs {soname}, which is not among the libraries")
+            if soname not in found:
+                found.add(soname)
+                waiting.append((soname, libraries[soname]))
     return found

@@ -33,16 +33,20 @@ def build_text(values):
 
 
 def linked_libraries(program, libraries):
-    """Of {soname: bytes}, those that the program links, checked for machine and for the interpreter's path."""
+    """{soname: bytes} of what the program links or opens, checked: its machine, its interpreter's path, nothing left over."""
     try:
         parsed = elf.parse(program, "init")
         if parsed.machine != elf.MACHINE_AARCH64:
             raise InitramfsError("init is not an AArch64 program: cross-build it")
         if parsed.interpreter not in ("", INTERPRETER):
             raise InitramfsError(f"init names the interpreter {parsed.interpreter}; the image has {INTERPRETER}")
-        return {soname: libraries[soname] for soname in elf.closure(program, libraries, "init")}
+        wanted = elf.reached(program, libraries, "init")
     except elf.ElfError as error:
         raise InitramfsError(str(error)) from error
+    unused = sorted(libraries.keys() - wanted)
+    if unused:
+        raise InitramfsError(f"nothing links or names {', '.join(unused)}: leave it out of the libraries' folder")
+    return libraries
 
 
 def entries(program, libraries, build, maker_ca, shell=None, additions=()):

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test image qemu test-device torture inspect fmt lint
+.PHONY: help run test image qemu operator test-device torture inspect fmt lint
 
 VARIANT ?= release
 BOARD ?= qemu-virt
@@ -39,6 +39,11 @@ image: ## make a bootable image: VARIANT=release|debug BOARD=qemu-virt
 qemu: ## boot that image, port 8443 on 127.0.0.1: VARIANT= BOOT=direct|uefi MEM= TPM=1 DISPLAY_LOG=1
 	@Toolchain/need device
 	Images/qemu --variant "$(VARIANT)" --board "$(BOARD)" --boot "$(BOOT)" $(if $(MEM),--mem $(MEM)) $(if $(TPM),--tpm) $(if $(DISPLAY_LOG),--display-log)
+
+operator: ## build haechi; what it prints, evaluated, puts it on the PATH and names the throwaway maker
+	@Toolchain/need host image
+	@swift build --product haechi >&2
+	@echo "export PATH='$$(swift build --show-bin-path)':\$$PATH MAKER='$$(Images/make-maker-ca | tail -n 1)'"
 
 test-device: ## black-box suite against booted release and debug images, and the board's own tests inside QEMU
 	@Toolchain/need host image device

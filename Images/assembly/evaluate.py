@@ -2,6 +2,7 @@
 
 Every function returns findings, one sentence each; none means that the check passed.
 """
+
 import base64
 import hashlib
 import re
@@ -11,11 +12,42 @@ from . import elf
 
 SHELLS = {"sh", "ash", "bash", "dash", "zsh", "ksh", "csh", "tcsh", "fish", "rbash", "busybox", "toybox"}
 INTERPRETERS = {"python", "perl", "lua", "luajit", "ruby", "node", "php", "tclsh", "awk", "gawk", "mawk", "sed", "swift-frontend"}
-LOGINS = {"getty", "agetty", "mgetty", "login", "sulogin", "su", "sudo", "doas", "sshd", "dropbear", "telnetd", "inetd", "rlogind",
-          "ftpd", "passwd", "gdbserver", "gdb", "strace", "nc", "netcat", "socat", "adbd"}
+LOGINS = {
+    "getty",
+    "agetty",
+    "mgetty",
+    "login",
+    "sulogin",
+    "su",
+    "sudo",
+    "doas",
+    "sshd",
+    "dropbear",
+    "telnetd",
+    "inetd",
+    "rlogind",
+    "ftpd",
+    "passwd",
+    "gdbserver",
+    "gdb",
+    "strace",
+    "nc",
+    "netcat",
+    "socat",
+    "adbd",
+}
 # What such programs say of themselves, for those that hide behind another name.
-TELLTALES = {b"BusyBox v": "busybox", b"GNU bash, version": "bash", b"Toybox ": "toybox", b"OpenSSH_": "OpenSSH", b"Dropbear sshd": "dropbear",
-             b"PyEval_EvalCode": "a Python interpreter", b"PL_thr_key": "a Perl interpreter", b"LuaJIT 2": "LuaJIT", b"$LuaVersion: ": "Lua"}
+TELLTALES = {
+    b"BusyBox v": "busybox",
+    b"GNU bash, version": "bash",
+    b"Toybox ": "toybox",
+    b"OpenSSH_": "OpenSSH",
+    b"Dropbear sshd": "dropbear",
+    b"PyEval_EvalCode": "a Python interpreter",
+    b"PL_thr_key": "a Perl interpreter",
+    b"LuaJIT 2": "LuaJIT",
+    b"$LuaVersion: ": "Lua",
+}
 ACCOUNT_FILES = {"etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/sudoers", "etc/securetty", "etc/inittab"}
 
 # crypt(5): the methods in use, each with a whole salt and a whole hash, so that the format strings inside libcrypt do not match.
@@ -26,7 +58,8 @@ PASSWORD_HASHES = re.compile(
     rb"|\$6\$(rounds=\d+\$)?" + HASH_CHARACTERS + rb"{1,16}\$" + HASH_CHARACTERS + rb"{86}"
     rb"|\$(y|gy|7)\$" + HASH_CHARACTERS + rb"{1,16}\$" + HASH_CHARACTERS + rb"{1,86}\$" + HASH_CHARACTERS + rb"{43}"
     rb"|\$2[abxy]\$\d\d\$" + HASH_CHARACTERS + rb"{53}"
-    rb"|\$argon2(i|d|id)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[+/0-9A-Za-z]{8,}\$[+/0-9A-Za-z]{16,}")
+    rb"|\$argon2(i|d|id)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[+/0-9A-Za-z]{8,}\$[+/0-9A-Za-z]{16,}"
+)
 
 PRIVATE_KEY_PEM = re.compile(rb"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=:, -]{16}")
 PRIVATE_KEY_DER = {
@@ -85,8 +118,12 @@ def private_keys(name, data, known=()):
     found = []
     if PRIVATE_KEY_PEM.search(data):
         found.append(f"{name} holds a private key (PEM)")
-    found += [f"{name} holds a private key ({kind}, at byte {match.start()})"
-              for kind, pattern in PRIVATE_KEY_DER.items() for match in [pattern.search(data)] if match]
+    found += [
+        f"{name} holds a private key ({kind}, at byte {match.start()})"
+        for kind, pattern in PRIVATE_KEY_DER.items()
+        for match in [pattern.search(data)]
+        if match
+    ]
     return found + [f"{name} holds the private key {key} as raw bytes" for key, secret in known if secret in data]
 
 
@@ -97,7 +134,7 @@ def secret_part(pem):
         return None
     der = base64.b64decode(b"".join(body.group(1).split()))
     scalar = re.search(rb"\x02\x01\x01\x04[\x20\x30](.{32})", der, re.DOTALL)
-    return scalar.group(1) if scalar else der[len(der) // 2:len(der) // 2 + 32]
+    return scalar.group(1) if scalar else der[len(der) // 2 : len(der) // 2 + 32]
 
 
 def hardening(entries):
@@ -146,24 +183,55 @@ def parts_lists(entries, cyclonedx, spdx):
 
 # What a release kernel must be, as its configuration says it; the wanted value 'n' is an option that is unset.
 RELEASE_KERNEL = {
-    "CONFIG_TTY": "n", "CONFIG_SERIAL_EARLYCON": "n", "CONFIG_MODULES": "n", "CONFIG_KEXEC": "n", "CONFIG_KEXEC_FILE": "n",
-    "CONFIG_DEVMEM": "n", "CONFIG_MAGIC_SYSRQ": "n", "CONFIG_COREDUMP": "n", "CONFIG_IO_URING": "n", "CONFIG_BPF_SYSCALL": "n",
-    "CONFIG_KPROBES": "n", "CONFIG_FTRACE": "n", "CONFIG_PACKET": "n", "CONFIG_DEBUG_FS": "n", "CONFIG_GPIO_SIM": "n",
-    "CONFIG_BINFMT_SCRIPT": "n", "CONFIG_ACPI": "n", "CONFIG_DMI": "n", "CONFIG_CRYPTO_NULL": "n",
-    "CONFIG_CMDLINE_FORCE": "y", "CONFIG_INITRAMFS_FORCE": "y", "CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY": "y",
-    "CONFIG_SECCOMP_FILTER": "y", "CONFIG_SECURITY_LANDLOCK": "y", "CONFIG_RANDOMIZE_BASE": "y", "CONFIG_STACKPROTECTOR_STRONG": "y",
-    "CONFIG_STRICT_KERNEL_RWX": "y", "CONFIG_INIT_ON_ALLOC_DEFAULT_ON": "y", "CONFIG_HARDENED_USERCOPY": "y",
-    "CONFIG_FORTIFY_SOURCE": "y", "CONFIG_WATCHDOG_NOWAYOUT": "y", "CONFIG_STATIC_USERMODEHELPER": "y",
+    "CONFIG_TTY": "n",
+    "CONFIG_SERIAL_EARLYCON": "n",
+    "CONFIG_MODULES": "n",
+    "CONFIG_KEXEC": "n",
+    "CONFIG_KEXEC_FILE": "n",
+    "CONFIG_DEVMEM": "n",
+    "CONFIG_MAGIC_SYSRQ": "n",
+    "CONFIG_COREDUMP": "n",
+    "CONFIG_IO_URING": "n",
+    "CONFIG_BPF_SYSCALL": "n",
+    "CONFIG_KPROBES": "n",
+    "CONFIG_FTRACE": "n",
+    "CONFIG_PACKET": "n",
+    "CONFIG_DEBUG_FS": "n",
+    "CONFIG_GPIO_SIM": "n",
+    "CONFIG_BINFMT_SCRIPT": "n",
+    "CONFIG_ACPI": "n",
+    "CONFIG_DMI": "n",
+    "CONFIG_CRYPTO_NULL": "n",
+    "CONFIG_CMDLINE_FORCE": "y",
+    "CONFIG_INITRAMFS_FORCE": "y",
+    "CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY": "y",
+    "CONFIG_SECCOMP_FILTER": "y",
+    "CONFIG_SECURITY_LANDLOCK": "y",
+    "CONFIG_RANDOMIZE_BASE": "y",
+    "CONFIG_STACKPROTECTOR_STRONG": "y",
+    "CONFIG_STRICT_KERNEL_RWX": "y",
+    "CONFIG_INIT_ON_ALLOC_DEFAULT_ON": "y",
+    "CONFIG_HARDENED_USERCOPY": "y",
+    "CONFIG_FORTIFY_SOURCE": "y",
+    "CONFIG_WATCHDOG_NOWAYOUT": "y",
+    "CONFIG_STATIC_USERMODEHELPER": "y",
 }
 # Words that a kernel with the thing has, seen in the image itself: a configuration beside it could say anything.
-TELLTALES_IN_KERNEL = {b"ttyAMA": "the PL011 serial driver", b"sysrq: ": "SysRq",
-                       b"gpio-sim": "the GPIO simulator", b"uart-pl011": "an early console"}
+TELLTALES_IN_KERNEL = {
+    b"ttyAMA": "the PL011 serial driver",
+    b"sysrq: ": "SysRq",
+    b"gpio-sim": "the GPIO simulator",
+    b"uart-pl011": "an early console",
+}
 
 
 def kernel(configuration, image, command_line):
     """Deviations of a kernel from a release kernel: in its saved configuration ({symbol: value}) and in its bytes."""
-    found = [f"{symbol} is {configuration.get(symbol, 'n')}, not {wanted}" for symbol, wanted in RELEASE_KERNEL.items()
-             if configuration.get(symbol, "n") != wanted]
+    found = [
+        f"{symbol} is {configuration.get(symbol, 'n')}, not {wanted}"
+        for symbol, wanted in RELEASE_KERNEL.items()
+        if configuration.get(symbol, "n") != wanted
+    ]
     found += [f"the kernel holds {what}" for mark, what in TELLTALES_IN_KERNEL.items() if mark in image]
     if command_line.encode() not in image:
         found.append(f"the forced command line '{command_line}' is not in the image")

@@ -1,4 +1,5 @@
 """What goes into an initramfs: `haechid` as /init, the libraries that it links, data; in debug images a shell besides."""
+
 import subprocess
 
 from . import cpio, elf
@@ -49,7 +50,7 @@ def linked_libraries(program, libraries):
     return libraries
 
 
-def entries(program, libraries, build, maker_ca, shell=None, additions=()):
+def entries(program, libraries, build, maker_ca, *, shell=None, additions=()):
     """The archive's entries. `libraries` maps sonames to bytes, `shell` is a static busybox, `additions` are (path, bytes)."""
     result = [cpio.directory(point) for point in MOUNT_POINTS]
     result += [cpio.regular("init", program, 0o755), cpio.directory("etc"), cpio.directory("etc/haechi")]

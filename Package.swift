@@ -93,7 +93,7 @@ var targets: [Target] = [
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations"]),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
-  tests("LinuxBoard", ["BoardAPI", "LinuxProcess", "Foundations"]),
+  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
   tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 

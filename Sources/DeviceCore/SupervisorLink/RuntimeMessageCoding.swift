@@ -1,0 +1,96 @@
+internal import Foundations
+
+extension SupervisorPacket {
+  /// The packet of a message to the supervisor. Texts that are too long are cut.
+  public static func encode(_ message: RuntimeMessage) -> [UInt8] {
+    switch message {
+    case .ready:
+      return PacketWriter(kind: RuntimeKind.ready.rawValue).packet()
+    case .heartbeat(let count):
+      var writer = PacketWriter(kind: RuntimeKind.heartbeat.rawValue)
+      writer.uint64(count)
+      return writer.packet()
+    case .setOutput(let request, let name, let value):
+      var writer = PacketWriter(kind: RuntimeKind.setOutput.rawValue)
+      writer.uint32(request)
+      writer.name(name)
+      writer.bool(value)
+      return writer.packet()
+    case .applyLease(let request, let lease):
+      var writer = PacketWriter(kind: RuntimeKind.applyLease.rawValue)
+      writer.uint32(request)
+      writer.uint32(lease.prefix.address)
+      writer.byte(lease.prefix.prefixLength)
+      writer.uint32(lease.router)
+      // A count, then so many addresses.
+      let resolvers = lease.resolvers.prefix(3)
+      writer.byte(UInt8(truncatingIfNeeded: resolvers.count))
+      for resolver in resolvers { writer.uint32(resolver) }
+      writer.uint32(lease.valid_s)
+      return writer.packet()
+    case .dropLease(let request):
+      var writer = PacketWriter(kind: RuntimeKind.dropLease.rawValue)
+      writer.uint32(request)
+      return writer.packet()
+    case .setHostName(let request, let name):
+      var writer = PacketWriter(kind: RuntimeKind.setHostName.rawValue)
+      writer.uint32(request)
+      writer.name(name)
+      return writer.packet()
+    case .log(let level, let source, let text):
+      var writer = PacketWriter(kind: RuntimeKind.log.rawValue)
+      writer.byte(level.rawValue)
+      writer.name(source)
+      writer.text(text, maximum: maximumLogBytes)
+      return writer.packet()
+    }
+  }
+
+  /// The message in a packet from the runtime. Throws where the packet is anything but one whole, known message.
+  public static func decodeRuntimeMessage(_ bytes: [UInt8]) throws(LinkError) -> RuntimeMessage {
+    let number = try kind(of: bytes)
+    guard let kind = RuntimeKind(rawValue: number) else {
+      throw LinkError("packet-kind", "kind \(number) is no message of the runtime")
+    }
+    var reader = PacketReader(bytes)
+    let message = try runtimeMessage(kind, &reader)
+    try reader.end()
+    return message
+  }
+
+  private static func runtimeMessage(_ kind: RuntimeKind, _ reader: inout PacketReader) throws(LinkError) -> RuntimeMessage {
+    switch kind {
+    case .ready:
+      return .ready
+    case .heartbeat:
+      return .heartbeat(try reader.uint64("count"))
+    case .setOutput:
+      return .setOutput(request: try reader.uint32("request"), name: try reader.name("name"), value: try reader.bool("value"))
+    case .applyLease:
+      let request = try reader.uint32("request")
+      return .applyLease(request: request, try lease(&reader))
+    case .dropLease:
+      return .dropLease(request: try reader.uint32("request"))
+    case .setHostName:
+      return .setHostName(request: try reader.uint32("request"), try reader.name("name"))
+    case .log:
+      return .log(
+        level: try reader.choice("level", LogLevel.self), source: try reader.name("source"),
+        text: try reader.text("text", maximum: maximumLogBytes))
+    }
+  }
+
+  private static func lease(_ reader: inout PacketReader) throws(LinkError) -> NetworkLease {
+    let address = try reader.uint32("address")
+    let length = try reader.byte("prefixLength")
+    guard let prefix = IPv4Prefix(address: address, prefixLength: length) else {
+      throw LinkError("packet-field", "prefixLength: \(length) is more than 32")
+    }
+    let router = try reader.uint32("router")
+    let count = try reader.byte("resolvers")
+    guard count <= 3 else { throw LinkError("packet-field", "resolvers: \(count), of which 3 are allowed") }
+    var resolvers: [UInt32] = []
+    for _ in 0..<count { resolvers.append(try reader.uint32("resolver")) }
+    return NetworkLease(prefix: prefix, router: router, resolvers: resolvers, valid_s: try reader.uint32("valid_s"))
+  }
+}

@@ -101,12 +101,13 @@ final class APISession: ChannelInboundHandler {
     if response.status >= 400 {
       router.service.log(.notice, "\(head.method) \(head.target.prefix(100)) refused: \(response.status), connection \(connection)")
     }
-    answer(response, lingers: response.status >= 400, context)
+    answer(response, lingers: response.status >= 400, omitsBody: head.method == "HEAD", context)
   }
 
   // MARK: Answers
 
-  private func answer(_ response: Response, lingers: Bool, _ context: ChannelHandlerContext) {
+  /// - Parameter omitsBody: the answer to HEAD has the fields of one with a body and ends after them (RFC 9110 section 9.3.2).
+  private func answer(_ response: Response, lingers: Bool, omitsBody: Bool = false, _ context: ChannelHandlerContext) {
     let closes = closesAfterAnswer || response.closes
     var fields = commonFields(response.mediaType)
     fields.add(name: "Content-Length", value: String(response.body.count))
@@ -115,7 +116,7 @@ final class APISession: ChannelInboundHandler {
     let head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: fields)
     state = closes ? .closing : .idle
     context.write(wrapOutboundOut(.head(head)), promise: nil)
-    if !response.body.isEmpty {
+    if !response.body.isEmpty && !omitsBody {
       context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: response.body)))), promise: nil)
     }
     let taken = context.eventLoop.makePromise(of: Void.self)

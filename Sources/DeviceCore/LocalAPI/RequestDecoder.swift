@@ -5,7 +5,7 @@ import NIOHTTP1
 ///
 /// It holds at most one head or one body, takes the next request only after the answer to the last one was written, and after anything that
 /// it refuses it reads nothing more. It keeps the deadlines of a request and of an idle connection.
-/// Refusals go up the pipeline as `RequestRefusal`; `RequestStarted` is not needed by anyone else and stays here.
+/// Refusals go up the pipeline as `RequestRefusal`.
 final class RequestDecoder: ChannelDuplexHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = RequestPart

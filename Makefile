@@ -1,0 +1,68 @@
+# Haechi: every command that people and CI use. `make help` lists them.
+#
+#   VARIANT=release|debug   BOARD=qemu-virt   BOOT=direct|uefi   MEM=MiB   TPM=1   DISPLAY_LOG=1   IMAGE=FOLDER   SEED=N
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test image qemu operator test-device torture inspect fmt lint
+
+VARIANT ?= release
+BOARD ?= qemu-virt
+BOOT ?= direct
+MEM ?=
+TPM ?=
+DISPLAY_LOG ?=
+IMAGE ?= Images/out/$(BOARD)-$(VARIANT)
+SEED ?=
+
+SCRIPTS = $(shell git ls-files | xargs -r awk 'FNR == 1 && /^\#!.*bash/ { print FILENAME }')
+PYTHON = $(shell git ls-files '*.py'; git ls-files | xargs -r awk 'FNR == 1 && /^\#!.*python3/ { print FILENAME }')
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  haechi --help       the operator's command line (.build/debug/haechi)"
+
+run: ## build for this machine, start a throwaway device on the virtual board, claim it, show it living (Ctrl-C ends it)
+	@Toolchain/need host
+	@Toolchain/run-virtual
+
+test: ## run every host test
+	@Toolchain/need host
+	python3 -m unittest discover -s Toolchain/tests -p 'test_*.py'
+	python3 -m unittest discover -s Images/tests -p 'test_*.py'
+	swift test
+
+image: ## make a bootable image: VARIANT=release|debug BOARD=qemu-virt
+	@Toolchain/need image
+	Images/make-image --variant "$(VARIANT)" --board "$(BOARD)"
+
+qemu: ## boot that image, port 8443 on 127.0.0.1: VARIANT= BOOT=direct|uefi MEM= TPM=1 DISPLAY_LOG=1
+	@Toolchain/need device
+	Images/qemu --variant "$(VARIANT)" --board "$(BOARD)" --boot "$(BOOT)" $(if $(MEM),--mem $(MEM)) $(if $(TPM),--tpm) $(if $(DISPLAY_LOG),--display-log)
+
+operator: ## build haechi; what it prints, evaluated, puts it on the PATH and names the throwaway maker
+	@Toolchain/need host image
+	@swift build --product haechi >&2
+	@echo "export PATH='$$(swift build --show-bin-path)':\$$PATH MAKER='$$(Images/make-maker-ca | tail -n 1)'"
+
+test-device: ## black-box suite against booted release and debug images, and the board's own tests inside QEMU
+	@Toolchain/need host image device
+	Tests/Device/run
+
+torture: ## the long campaigns, on demand: SEED=N repeats one
+	@Toolchain/need host image device
+	Tests/Device/run --torture $(if $(SEED),--seed $(SEED))
+
+inspect: ## look into an image as an evaluator would: IMAGE=FOLDER
+	Images/inspect "$(IMAGE)"
+
+fmt: ## format the Swift and Python sources
+	swift format format --in-place --parallel --recursive Sources Tests Package.swift
+	Toolchain/python-tool ruff format $(PYTHON)
+
+lint: ## lint with warnings as errors
+	@Toolchain/need host
+	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	shellcheck $(SCRIPTS)
+	Toolchain/python-tool ruff check --quiet $(PYTHON)
+	Toolchain/python-tool ruff format --check --quiet $(PYTHON)

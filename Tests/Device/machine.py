@@ -1,0 +1,171 @@
+"""A booted image as an evaluator meets it: a network port, a serial line, a disk, a power switch."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what: str, condition, deadline_s: float = 120, interval_s: float = 0.2):
+    """Polls until `condition()` gives something true, and returns it. The deadline is generous: machines are slow, not tests strict."""
+    end = time.monotonic() + deadline_s
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline_s} s for {what}")
+        time.sleep(interval_s)
+
+
+class Machine:
+    """One QEMU machine started by `Images/qemu`. Use as a context manager."""
+
+    def __init__(
+        self,
+        variant: str,
+        *,
+        image: Path | None = None,
+        boot: str = "direct",
+        tpm: bool = False,
+        mem: int | None = None,
+        net: str | None = None,
+        namespace: str | None = None,
+        serial_on_stdio: bool = False,
+        extra: tuple[str, ...] = (),
+    ):
+        self.variant = variant
+        self.image = image or ROOT / "Images/out" / f"qemu-virt-{variant}"
+        self.folder = tempfile.TemporaryDirectory(prefix="haechi-machine-")
+        self.path = Path(self.folder.name)
+        self.port = free_port()
+        self.serial_file = self.path / "serial"
+        self.monitor = self.path / "monitor"
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.serial_text = ""
+        self.namespace = namespace
+        command = [str(ROOT / "Images/qemu"), "--variant", variant, "--image", str(self.image), "--boot", boot, "--snapshot"]
+        command += ["--monitor", str(self.monitor)]
+        command += ["--tpm"] if tpm else []
+        command += ["--mem", str(mem)] if mem else []
+        command += ["--net", net] if net else ["--hostfwd-port", str(self.port)]
+        command += ["--serial", "stdio" if serial_on_stdio else str(self.serial_file)]
+        command += ["--", *extra] if extra else []
+        if namespace:
+            command = ["ip", "netns", "exec", namespace, *command]
+        self.command = command
+        self.serial_on_stdio = serial_on_stdio
+        self.process: subprocess.Popen | None = None
+
+    def __enter__(self) -> "Machine":
+        self.errors = open(self.path / "qemu.err", "wb")  # noqa: SIM115 - closed in __exit__
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE if self.serial_on_stdio else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self.serial_on_stdio else self.errors,
+            stderr=self.errors,
+            start_new_session=True,
+        )
+        if self.serial_on_stdio:
+            threading.Thread(target=self._read_serial, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.power_off()
+        self.errors.close()
+        self.folder.cleanup()
+
+    def _read_serial(self):
+        while chunk := self.process.stdout.read1(4096):
+            self.serial_text += chunk.decode("utf-8", "replace")
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def complaint(self) -> str:
+        """What the runner said on its standard error."""
+        return (self.path / "qemu.err").read_text(errors="replace")
+
+    def power_off(self):
+        """Pulls the plug: ends the runner and its children by their process group."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(20)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                stream.close()
+
+    def serial(self) -> bytes:
+        """Everything the serial line said so far."""
+        if self.serial_on_stdio:
+            return self.serial_text.encode()
+        return self.serial_file.read_bytes() if self.serial_file.exists() else b""
+
+    def type(self, text: str):
+        """Types on the serial line."""
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def shell(self, command: str, deadline_s: float = 60) -> str:
+        """Runs one command in the debug image's rescue shell and returns what it printed."""
+        mark = f"m{time.monotonic_ns()}"
+        start = len(self.serial_text)
+        # The mark is split in what is typed, so that the echo of the typing is not taken for the answer.
+        self.type(f'echo {mark[:3]}""{mark[3:]}-b; {command}; echo {mark[:3]}""{mark[3:]}-e\n')
+        wait_for(f"the rescue shell to answer {command!r}", lambda: f"{mark}-e" in self.serial_text[start:], deadline_s)
+        said = self.serial_text[start:]
+        return said.split(f"{mark}-b", 1)[1].split(f"{mark}-e", 1)[0].replace("\r", "").strip("\n")
+
+    def qmp(self, execute: str, **arguments):
+        """One command to QEMU's own monitor (QMP over a UNIX socket)."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(str(self.monitor))
+            stream = connection.makefile("rw")
+            json.loads(stream.readline())
+            for name, values in (("qmp_capabilities", {}), (execute, arguments)):
+                stream.write(json.dumps({"execute": name, "arguments": values}) + "\n")
+                stream.flush()
+                while "event" in (answer := json.loads(stream.readline())):
+                    pass
+            return answer
+
+    def listens(self) -> bool:
+        """Whether TLS is spoken at the port: QEMU itself accepts the connection, so only an answer counts."""
+        if not self.running:
+            raise AssertionError(f"the machine ended: {self.complaint}")
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", f"{LOOPBACK}:{self.port}", "-tls1_3"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+        )
+        return b"BEGIN CERTIFICATE" in done.stdout
+
+    def wait_until_it_listens(self, deadline_s: float = 180) -> "Machine":
+        wait_for("the device to speak TLS", self.listens, deadline_s, 0.5)
+        return self

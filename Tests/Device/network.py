@@ -1,0 +1,70 @@
+"""A network of the tests' own: a namespace with a bridge, a DHCP and DNS server, a tap for the machine and a capture."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+def _run(*command: str):
+    subprocess.run(command, check=True, capture_output=True)
+
+
+class GuestNetwork:
+    """192.0.2.0/24 (TEST-NET-1, RFC 5737) inside a network namespace; the machine's tap is `tap0`."""
+
+    router = "192.0.2.1"
+
+    def __init__(self):
+        self.namespace = f"haechi-{os.getpid()}"
+        self.folder = tempfile.TemporaryDirectory(prefix="haechi-network-")
+        self.capture_file = Path(self.folder.name) / "capture.pcap"
+        self.leases = Path(self.folder.name) / "leases"
+        self.children: list[subprocess.Popen] = []
+
+    def __enter__(self) -> "GuestNetwork":
+        _run("ip", "netns", "add", self.namespace)
+        inside = ("ip", "-n", self.namespace)
+        _run(*inside, "link", "set", "lo", "up")
+        _run(*inside, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+        _run(*inside, "tuntap", "add", "tap0", "mode", "tap")
+        _run(*inside, "link", "set", "tap0", "master", "br0")
+        _run(*inside, "address", "add", f"{self.router}/24", "dev", "br0")
+        _run(*inside, "link", "set", "br0", "up")
+        _run(*inside, "link", "set", "tap0", "up")
+        self.start("tcpdump", "-i", "tap0", "-U", "-w", str(self.capture_file), "-Z", "root")
+        self.start(
+            "dnsmasq", "--no-daemon", "--no-hosts", "--no-resolv", "--conf-file=/dev/null", "--interface=br0", "--bind-interfaces",
+            "--dhcp-range=192.0.2.50,192.0.2.60,1h", f"--dhcp-leasefile={self.leases}", "--user=root",
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_):
+        for child in self.children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait(20)
+        _run("ip", "netns", "delete", self.namespace)
+        self.folder.cleanup()
+
+    def start(self, *command: str) -> subprocess.Popen:
+        child = subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.children.append(child)
+        return child
+
+    def run(self, *command: str, timeout_s: float = 600) -> str:
+        """Runs a command inside the namespace and returns its output."""
+        return subprocess.run(["ip", "netns", "exec", self.namespace, *command], capture_output=True, text=True, timeout=timeout_s).stdout
+
+    def lease(self) -> str | None:
+        """The address that the machine was given, once it was."""
+        if not self.leases.exists():
+            return None
+        fields = self.leases.read_text().split()
+        return fields[2] if len(fields) > 2 else None

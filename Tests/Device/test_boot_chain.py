@@ -1,0 +1,97 @@
+"""UEFI Secure Boot with a TPM: the signed file boots, nothing else does, and nothing beside it has a say (T12)."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from machine import ROOT, Machine, wait_for
+from owner import Owner
+
+IMAGE = ROOT / "Images/out/qemu-virt-release"
+
+
+def boot_partitions(disk: Path) -> list[int]:
+    """Byte offsets of the boot partitions."""
+    table = json.loads(subprocess.check_output(["sfdisk", "--json", disk], stderr=subprocess.DEVNULL))["partitiontable"]
+    offsets = [part["start"] * table.get("sectorsize", 512) for part in table["partitions"] if part["name"] in ("boot-a", "boot-b")]
+    assert len(offsets) == 2
+    return offsets
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The image's folder, copied so that it can be tampered with."""
+    target = tmp_path / "image"
+    subprocess.run(["cp", "-a", "--sparse=always", "--reflink=auto", IMAGE, target], check=True)
+    return target
+
+
+def put(image: Path, source: Path, name: str):
+    """Writes a file onto both boot file systems, making its folders."""
+    for offset in boot_partitions(image / "disk.img"):
+        fat = f"{image / 'disk.img'}@@{offset}"
+        folders = Path(name).parent.parts
+        for depth in range(1, len(folders) + 1):
+            subprocess.run(["mmd", "-D", "s", "-i", fat, "::" + "/".join(folders[:depth])], capture_output=True)
+        subprocess.run(["mcopy", "-o", "-i", fat, source, "::" + name], check=True, capture_output=True)
+
+
+def test_the_image_answers_through_secure_boot_with_a_tpm():
+    with Machine("release", boot="uefi", tpm=True, mem=128) as machine:
+        owner = Owner(machine.wait_until_it_listens(300)).provision_and_claim()
+        trust = owner.json("status")["rootOfTrust"]
+        assert trust["kind"] == "tpm2"
+        assert len(trust["secureBootState"]) == 64 and set(trust["secureBootState"]) != {"0"}
+        owner.run("set", "relay", "on")
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("part", ["header", "kernel", "initramfs", "signature", "unsigned", "debug-signed"])
+def test_a_changed_or_unsigned_firmware_does_not_boot(copy, part, tmp_path):
+    firmware = (copy / "firmware.efi").read_bytes()
+    target = tmp_path / "changed.efi"
+    if part == "unsigned":
+        shutil.copy(copy / "firmware.efi", target)
+        subprocess.run(["sbattach", "--remove", target], check=True, capture_output=True)
+    elif part == "debug-signed":
+        shutil.copy(ROOT / "Images/out/qemu-virt-debug/firmware.efi", target)
+    else:
+        where = {"header": 0x200, "kernel": len(firmware) // 4, "initramfs": len(firmware) * 3 // 4, "signature": len(firmware) - 200}
+        target.write_bytes(flip(firmware, where[part]))
+    put(copy, target, "EFI/BOOT/BOOTAA64.EFI")
+    with Machine("release", image=copy, boot="uefi") as machine:
+        wait_for("UEFI to refuse", lambda: b"Access Denied" in machine.serial() or b"Security Violation" in machine.serial(), 180)
+        assert not machine.listens()
+
+
+def test_files_planted_beside_the_firmware_have_no_effect(copy, tmp_path):
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"rdinit=/nowhere console=ttyAMA0\n")
+    for name in (
+        "EFI/BOOT/BOOTAA64.EFI.extra.d/evil.cred",
+        "EFI/BOOT/BOOTAA64.EFI.extra.d/evil.addon.efi",
+        "loader/credentials/evil.cred",
+        "loader/addons/evil.addon.efi",
+        "loader/loader.conf",
+        "initrd.img",
+        "cmdline.txt",
+        "startup.nsh",
+    ):
+        put(copy, junk, name)
+    # No SMBIOS entry and no fw_cfg file may have a say either.
+    extra = (
+        "-smbios",
+        "type=11,value=io.systemd.stub.kernel-cmdline-extra=rdinit=/nowhere",
+        "-fw_cfg",
+        "name=opt/org.tianocore/cmdline,string=evil",
+    )
+    with Machine("release", image=copy, boot="uefi", extra=extra) as machine:
+        machine.wait_until_it_listens(300)
+        text_of_our_image = [line for line in machine.serial().splitlines() if b"Linux" in line or b"haechi" in line.lower()]
+        assert text_of_our_image == []
+        Owner(machine).provision()

@@ -1,0 +1,118 @@
+"""PID 1 survives anything; actuators go safe; the watchdog guards PID 1 (T17, T19), seen through the debug image's rescue shell."""
+
+import re
+import time
+
+from machine import Machine, wait_for
+from owner import Owner
+
+RELAY = "cat /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio0/value"
+
+
+def runtime_pid(machine) -> int | None:
+    said = machine.shell("for p in /proc/[0-9]*; do grep -q '^Name:.*runtime' $p/status && echo pid ${p#/proc/}; done")
+    found = re.search(r"pid (\d+)", said)
+    return int(found[1]) if found else None
+
+
+def wait_for_another_runtime(machine, than: int | None) -> int:
+    return wait_for("another runtime", lambda: (pid := runtime_pid(machine)) and pid != than and pid, 60)
+
+
+def test_the_console_names_the_phases_of_boot(owned_debug):
+    machine, owner = owned_debug
+    names = [phase["name"] for phase in owner.json("status")["bootPhases"]]
+    assert len(names) >= 5
+    for name in names:
+        assert name in machine.serial().decode()
+
+
+def test_the_relay_changes_on_the_gpio_simulator_and_is_safe_after_a_kill(owned_debug):
+    machine, owner = owned_debug
+    assert machine.shell(RELAY).strip() == "0"
+    owner.run("set", "relay", "on")
+    assert machine.shell(RELAY).strip() == "1"
+    pid = runtime_pid(machine)
+    machine.shell(f"kill -9 {pid}")
+    wait_for("the relay to be safe", lambda: machine.shell(RELAY).strip() == "0", 30)
+    wait_for_another_runtime(machine, pid)
+    machine.wait_until_it_listens()
+    assert owner.json("status")["state"] == "owned"
+
+
+def test_the_button_is_an_event(owned_debug):
+    machine, owner = owned_debug
+    pull = "/sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio2/pull"
+    machine.shell(f"for f in {pull}; do echo pull-up > $f; done")
+    wait_for("the button to be active", lambda: any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30)
+    machine.shell(f"for f in {pull}; do echo pull-down > $f; done")
+    wait_for(
+        "the button to be released", lambda: not any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30
+    )
+
+
+def test_two_runtimes_have_different_memory_layouts(owned_debug):
+    machine, _ = owned_debug
+    layouts = []
+    for _ in range(2):
+        pid = wait_for_another_runtime(machine, None)
+        layouts.append(machine.shell(f"grep -E 'stack|exe|init|libc|heap' /proc/{pid}/maps | cut -d- -f1"))
+        machine.shell(f"kill -9 {pid}")
+        wait_for_another_runtime(machine, pid)
+        machine.wait_until_it_listens()
+        time.sleep(20)  # Slower than the ceiling: three unexpected ends in its window would restart the machine.
+    assert len(layouts[0]) > 10 and layouts[0] != layouts[1]
+
+
+def test_the_runtime_is_confined(owned_debug):
+    machine, _ = owned_debug
+    status = machine.shell(f"cat /proc/{wait_for_another_runtime(machine, None)}/status")
+    fields = dict(re.findall(r"^(\w+):\s+(.*)$", status, re.M))
+    assert fields["Seccomp"] == "2"
+    assert fields["NoNewPrivs"] == "1"
+    assert {int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert "0" not in fields["Uid"].split() and "0" not in fields["Gid"].split()
+
+
+def test_a_frozen_runtime_is_replaced(owned_debug):
+    machine, owner = owned_debug
+    owner.run("set", "relay", "on")
+    pid = wait_for_another_runtime(machine, None)
+    machine.shell(f"kill -STOP {pid}")
+    wait_for("the relay to be safe", lambda: machine.shell(RELAY).strip() == "0", 60)
+    wait_for_another_runtime(machine, pid)
+    machine.wait_until_it_listens()
+    assert owner.json("status")["startCause"] == "hung"
+
+
+def test_killed_slower_than_the_ceiling_it_always_returns_and_faster_the_machine_restarts(torture):
+    with Machine("debug", serial_on_stdio=True) as machine:
+        machine.wait_until_it_listens()
+        pid = None
+        for _ in range(100 if torture else 4):
+            pid = wait_for_another_runtime(machine, pid)
+            machine.wait_until_it_listens()
+            machine.shell(f"kill -9 {pid}")
+            time.sleep(22)
+        assert "Restarting" not in machine.serial_text and machine.shell("echo alive") == "alive"
+        boots = machine.serial_text.count("Booting Linux")
+        for _ in range(12):
+            pid = runtime_pid(machine)
+            if pid:
+                machine.type(f"kill -9 {pid}\n")
+            time.sleep(1)
+            if machine.serial_text.count("Booting Linux") > boots:
+                break
+        wait_for("the machine to restart", lambda: machine.serial_text.count("Booting Linux") > boots, 60)
+        machine.wait_until_it_listens()
+
+
+def test_the_watchdog_restarts_a_machine_whose_pid_1_is_frozen():
+    with Machine("debug", serial_on_stdio=True) as machine:
+        machine.wait_until_it_listens()
+        boots = machine.serial_text.count("Booting Linux")
+        machine.shell("mkdir -p /run/cg && mount -t cgroup2 none /run/cg && mkdir -p /run/cg/ice && echo 1 > /run/cg/ice/cgroup.procs")
+        machine.type("echo 1 > /run/cg/ice/cgroup.freeze\n")
+        wait_for("the watchdog", lambda: machine.serial_text.count("Booting Linux") > boots, 180)
+        machine.wait_until_it_listens()
+        assert Owner(machine).provision().returncode == 0

@@ -1,0 +1,153 @@
+"""TLS of an owned device: who gets in, who gets an alert, and what the field's own scanners say (T3, T4, T6)."""
+
+import json
+import re
+import ssl
+import subprocess
+
+import pytest
+from machine import LOOPBACK, ROOT
+from pki import DEVICE, PERSON, STATION, load_certificate, load_key
+from wire import speak
+
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+def credentials(owner):
+    return owner.file("client.pem"), owner.file("client.key")
+
+
+def own_authority(owner):
+    return load_certificate(owner.file("owner-ca.pem")), load_key(owner.file("owner-ca.key"))
+
+
+def owner_uri(authority) -> str:
+    owner_id = authority.subject.rfc4514_string().rsplit(" ", 1)[1]
+    return f"haechi://{owner_id}/person/mallory"
+
+
+def test_the_owner_gets_in(owned_release):
+    machine, owner = owned_release
+    answer = speak(machine.port, certificate=credentials(owner)[0], key=credentials(owner)[1])
+    assert answer.application_bytes.startswith(b"HTTP/1.1 200 ")
+    assert b"strict-transport-security: max-age=63072000" in answer.application_bytes.lower()
+
+
+def test_a_genuine_certificate_made_by_another_library_gets_in(owned_release, forge):
+    """The control of every refusal below: without a fault, the same forge's certificate is accepted."""
+    machine, owner = owned_release
+    authority, key = own_authority(owner)
+    pair = forge.make("good", issuer=authority, issuer_key=key, uri=owner_uri(authority))
+    assert speak(machine.port, certificate=pair[0], key=pair[1]).application_bytes.startswith(b"HTTP/1.1 200 ")
+
+
+FAULTS = {
+    "expired": {"starts_in_days": -9, "ends_in_days": -1},
+    "not-yet-valid": {"starts_in_days": 5, "ends_in_days": 9},
+    "station": {"usages": (STATION, CLIENT)},
+    "device": {"usages": (DEVICE, CLIENT)},
+    "server-only": {"usages": (PERSON, ExtendedKeyUsageOID.SERVER_AUTH)},
+    "no-person-usage": {"usages": (CLIENT,)},
+    "unknown-role": {"role": "emperor"},
+    "no-role": {"role": None},
+    "foreign-uri": {"uri": "haechi://ffffffffffffffffffff/person/mallory"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_certificate_with_one_fault_gets_an_alert(owned_release, forge, fault):
+    machine, owner = owned_release
+    authority, key = own_authority(owner)
+    pair = forge.make(fault, **{"issuer": authority, "issuer_key": key, "uri": owner_uri(authority), **FAULTS[fault]})
+    answer = speak(machine.port, certificate=pair[0], key=pair[1])
+    assert answer.is_refused_by_alert, answer
+
+
+def test_no_certificate_gets_an_alert(owned_release):
+    assert speak(owned_release[0].port).is_refused_by_alert
+
+
+def test_a_self_signed_certificate_gets_an_alert(owned_release, forge):
+    pair = forge.make("self-signed")
+    assert speak(owned_release[0].port, certificate=pair[0], key=pair[1]).is_refused_by_alert
+
+
+def test_the_makers_own_certificates_get_an_alert(owned_release, forge):
+    machine, owner = owned_release
+    pair = forge.make("maker", issuer=load_certificate(owner.maker / "maker-ca.pem"), issuer_key=load_key(owner.maker / "maker-ca.key"))
+    assert speak(machine.port, certificate=pair[0], key=pair[1]).is_refused_by_alert
+    assert speak(machine.port, certificate=owner.maker / "station.pem", key=owner.maker / "station.key").is_refused_by_alert
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1])
+def test_an_older_protocol_gets_an_alert(owned_release, version):
+    machine, owner = owned_release
+    answer = speak(machine.port, certificate=credentials(owner)[0], key=credentials(owner)[1], maximum=version)
+    assert answer.is_refused_by_alert, answer
+
+
+def server_name(owner) -> str:
+    return f"haechi-{owner.json('info')['deviceId']}.local"
+
+
+def test_curl_agrees(owned_release):
+    machine, owner = owned_release
+    name = server_name(owner)
+    certificate, key = credentials(owner)
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--tlsv1.3",
+        "--cacert",
+        owner.file("owner-ca.pem"),
+        "--resolve",
+        f"{name}:{machine.port}:{LOOPBACK}",
+    ]
+    url = f"https://{name}:{machine.port}/v1/status"
+    done = subprocess.run([*command, "--cert", certificate, "--key", key, url], capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout)["state"] == "owned", done.stderr
+    refused = subprocess.run([*command, url], capture_output=True, text=True, timeout=60)
+    assert refused.returncode != 0 and refused.stdout == "" and "alert" in refused.stderr
+
+
+def test_testssl_gives_a_plus(owned_release, tmp_path):
+    machine, owner = owned_release
+    certificate, key = credentials(owner)
+    both = tmp_path / "client.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    (tmp_path / "owner-ca.pem").write_bytes(owner.file("owner-ca.pem").read_bytes())
+    report = tmp_path / "report.json"
+    target = f"{server_name(owner)}:{machine.port}"
+    done = subprocess.run(
+        [
+            ROOT / "Toolchain/in-tools", "--bind", tmp_path, "testssl", "--quiet", "--color", "0", "--warnings", "batch", "--mtls", both,
+            "--add-ca", tmp_path / "owner-ca.pem", "--ip", LOOPBACK, "--nodns", "none", "--jsonfile", report, target,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )  # fmt: skip
+    findings = {item["id"]: item for item in json.loads(report.read_text())}
+    assert findings["overall_grade"]["finding"] == "A+", done.stdout
+    assert findings["TLS1_3"]["finding"].startswith("offered")
+    assert findings["TLS1_2"]["finding"].startswith("not offered")
+    serious = [item for item in findings.values() if item["severity"] in ("HIGH", "CRITICAL")]
+    assert serious == [], serious
+
+
+def test_sslyze_finds_mozilla_modern(owned_release, tmp_path):
+    machine, owner = owned_release
+    certificate, key = credentials(owner)
+    done = subprocess.run(
+        [
+            ROOT / "Toolchain/python-tool", "sslyze", "--mozilla_config=modern", f"--cert={certificate}", f"--key={key}",
+            f"--certinfo_ca_file={owner.file('owner-ca.pem')}", f"--sni={server_name(owner)}", f"{LOOPBACK}:{machine.port}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )  # fmt: skip
+    assert re.search(r"OK - Compliant", done.stdout), done.stdout + done.stderr

@@ -92,7 +92,7 @@ var targets: [Target] = [
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations"]),
-  tests("VirtualBoard", ["BoardAPI", "Foundations"]),
+  tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
   tests("LinuxBoard", ["BoardAPI", "LinuxProcess", "Foundations"]),
   tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]

@@ -1,1 +1,157 @@
-// Supervisor
+public import BoardAPI
+internal import Foundations
+internal import SupervisorLink
+
+/// PID 1's work, and on a development host that of the first process: it starts the runtime, watches it, and keeps outputs safe whenever
+/// there is none to be trusted.
+///
+/// One thread, synchronous, one loop: `turn()` waits once, then looks at everything, and nothing else in it waits. It never parses
+/// what came from a network, never calls what can block (a worker does), and never ends while the machine runs. Swift traps would end it,
+/// so everything is checked before it is computed.
+public final class Supervisor {
+  /// What follows a turn.
+  public enum Verdict: Sendable, Equatable {
+    case goOn
+    /// Outputs are safe; the machine must start anew, because of this.
+    case restart(reason: String)
+    case powerOff
+  }
+
+  /// One runtime, from its start to its end.
+  struct Runtime {
+    let process: Int32
+    let started_us: UInt64
+    var lastSign_us: UInt64
+    /// The number of the last heartbeat; nil before the first.
+    var heartbeat: UInt64?
+    var isReady = false
+    var rate: PacketRate
+  }
+
+  enum RuntimeState {
+    /// None runs; the next may be started from this time on.
+    case none(notBefore_us: UInt64)
+    case alive(Runtime)
+    /// Killed, and not reaped yet. `closedItsLink`: it was not killed for a reason of ours, it just went.
+    case dying(process: Int32, since_us: UInt64, cause: StartCause, closedItsLink: Bool)
+  }
+
+  struct WorkerInProgress {
+    let process: Int32
+    let deadline_us: UInt64
+  }
+
+  let board: any Board
+  let host: any ProcessHost
+  let limits: SupervisorLimits
+  let log: SupervisorLog
+
+  var state = RuntimeState.none(notBefore_us: 0)
+  var policy: RestartPolicy
+  var nextCause = StartCause.boot
+  var startCount: UInt32 = 0
+  /// Packets for the runtime that the link had no room for yet.
+  var outgoing: [[UInt8]] = []
+
+  var bootReports: [PhaseReport] = []
+  var worker: WorkerInProgress?
+  var rootOfTrust: RootOfTrustReport?
+  var carrier = false
+  var leaseEnds_us: UInt64?
+  var inputsPausedUntil_us: UInt64 = 0
+  var carrierPausedUntil_us: UInt64 = 0
+  /// Whether the watchdog was started by the phase of boot of that name.
+  var watchdogRuns = false
+  var watchdogFailed = false
+
+  public init(board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits()) {
+    self.board = board
+    self.host = host
+    self.limits = limits
+    log = SupervisorLog(console: board.console, keptLines: limits.keptLogLines)
+    policy = RestartPolicy(limits: limits)
+  }
+
+  /// Boots, supervises, and ends the machine in order. Never returns.
+  public func run() -> Never {
+    var verdict = boot()
+    if case .restart = verdict { pauseBeforeRestart() }
+    while verdict == .goOn { verdict = turn() }
+    shutDown(verdict)
+    if case .powerOff = verdict { board.powerOff() }
+    board.restart()
+  }
+
+  /// One round of the loop: waits for at most `longestWait_ms`, then looks at everything once.
+  public func turn() -> Verdict {
+    host.wait(for: awaited, toSend: !outgoing.isEmpty, timeout_ms: timeToNextDue_ms())
+    // What ended comes first: outputs are safe before anything else is done.
+    for child in host.takeEnded() { ended(child) }
+    takePackets()
+    takeInputs()
+    takeCarrier()
+    let now_us = host.now_us()
+    checkSilence(now_us: now_us)
+    checkWorker(now_us: now_us)
+    checkLease(now_us: now_us)
+    if host.takeEndRequest() {
+      say(.notice, "asked to end")
+      return .powerOff
+    }
+    if policy.isCeilingReached, case .none = state {
+      return .restart(reason: "\(policy.unsettledEnds) runtimes in a row ended before they had settled")
+    }
+    if case .dying(let process, let since_us, _, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
+      return .restart(reason: "process \(process) outlives SIGKILL")
+    }
+    startIfDue(now_us: now_us)
+    flush()
+    feedWatchdog()
+    return .goOn
+  }
+
+  private var awaited: [CInt] {
+    let now_us = host.now_us()
+    var descriptors: [CInt] = []
+    if now_us >= inputsPausedUntil_us { descriptors += board.gpio.eventDescriptors }
+    if now_us >= carrierPausedUntil_us, let carrier = board.network.eventDescriptor { descriptors.append(carrier) }
+    return descriptors
+  }
+
+  /// Until the next thing that has a time; at most `longestWait_ms`, so the rest is only looked at late by that much.
+  private func timeToNextDue_ms() -> UInt32 {
+    guard case .none(let notBefore_us) = state else { return limits.longestWait_ms }
+    let left_us = elapsed_us(since: host.now_us(), now: notBefore_us)
+    // Rounded up, or the last millisecond would be a busy loop.
+    return min(limits.longestWait_ms, UInt32(clamping: left_us / 1_000).successor)
+  }
+
+  /// The loop came round: that is what the watchdog guards. (A turn that finds something beyond repair returns before this.)
+  func feedWatchdog() {
+    guard watchdogRuns, let watchdog = board.watchdog else { return }
+    do throws(BoardError) {
+      try watchdog.feed()
+      watchdogFailed = false
+    } catch {
+      if !watchdogFailed { say(.error, "watchdog: \(error)") }
+      watchdogFailed = true
+    }
+  }
+
+  /// Drives every output to its safe value. What fails is logged, and tried again with the next reason to.
+  func driveSafe() {
+    let failed = board.gpio.driveSafe()
+    if !failed.isEmpty { say(.error, "outputs that did not go to their safe value: \(failed.joined(separator: ", "))") }
+  }
+
+  /// A line of the supervisor's log.
+  func say(_ level: LogLevel, _ text: String) {
+    let line = SupervisorLog.Line(level: level, at_us: host.now_us(), text: text)
+    log.write(line, source: "supervisor")
+    if case .alive = state {
+      tell(.log(level: level, at_us: line.at_us, text: text))
+    } else {
+      log.keep(line)
+    }
+  }
+}

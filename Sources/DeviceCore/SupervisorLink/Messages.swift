@@ -14,6 +14,12 @@ public struct ShortName: Hashable, Sendable, CustomStringConvertible {
     guard (1...Self.maximumBytes).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7e).contains($0) }) else { return nil }
     self.text = String(text)
   }
+
+  private init(literal text: StaticString) { self.text = "\(text)" }
+
+  /// Stands for a name that is not one.
+  public static let unnamed = ShortName(literal: "unnamed")
+
   public var description: String { text }
 }
 
@@ -113,7 +119,7 @@ public enum SupervisorMessage: Hashable, Sendable {
   /// The interface's carrier came or went.
   case link(up: Bool)
   case rootOfTrust(RootOfTrustReport)
-  /// A log line of the supervisor's own.
+  /// A log line of the supervisor's own. At most 160 bytes of UTF-8.
   case log(level: LogLevel, at_us: UInt64, text: String)
   /// End within so many milliseconds: actuators are safe already.
   case shutdown(grace_ms: UInt32)

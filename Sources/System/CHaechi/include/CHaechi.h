@@ -1,6 +1,6 @@
 // The few C lines that Swift cannot say: system calls that Swift hides (fork), variadic calls, and macros.
 #pragma once
-#include <sys/types.h>
-
-/// fork(2), which Swift's overlay hides. Only for a process with one thread.
-pid_t haechi_fork(void);
+#include "linuxboard.h"
+#include "process.h"
+#include "sandbox.h"
+#include "virtualboard.h"

@@ -1,0 +1,128 @@
+internal import BoardAPI
+internal import Foundations
+internal import SupervisorLink
+
+extension Supervisor {
+  /// Boot, in order. Everything that the machine does before the runtime serves is one of these.
+  private var bootPhases: [Phase] {
+    board.earlyPhases.map { Phase($0) } + [
+      // First of what can move something: nothing is driven before its safe value is known to be on the line.
+      Phase("lines", isEssential: true) { [self] in
+        do throws(BoardError) {
+          try board.gpio.open(board.lines)
+          return .done
+        } catch {
+          return .failed(error.description)
+        }
+      },
+      // From here on a supervisor that stops means a reset. A device whose watchdog is broken still has its safe states, so it boots.
+      Phase("watchdog") { [self] in startWatchdog() },
+      // Local function goes on without a network.
+      Phase("network") { [self] in
+        do throws(BoardError) {
+          try board.network.bringUp()
+          carrier = try board.network.takeCarrier()
+          return .done
+        } catch {
+          return .failed(error.description)
+        }
+      },
+      // In a worker: a TPM takes its time, and the runtime need not wait for it.
+      Phase("root-of-trust") { [self] in askRootOfTrust() },
+      Phase("runtime") { [self] in
+        startRuntime()
+        guard case .alive = state else { return .failed("it is tried again") }
+        return .done
+      },
+    ]
+  }
+
+  /// Runs the phases. `.restart` where an essential one failed.
+  public func boot() -> Verdict {
+    for phase in bootPhases {
+      let report = phase.report(clock: host.now_us)
+      bootReports.append(report)
+      sayPhase(report, of: "boot")
+      if report.outcome == .failed, phase.isEssential { return .restart(reason: "boot failed at \(report.name)") }
+      feedWatchdog()
+    }
+    greet()
+    return .goOn
+  }
+
+  func sayPhase(_ report: PhaseReport, of what: String) {
+    let detail = report.detail.isEmpty ? "" : ": \(report.detail)"
+    let level: LogLevel = report.outcome == .failed ? .error : .info
+    say(level, "\(what) \(report.name): \(report.outcome) in \(report.duration_us) us\(detail)")
+  }
+
+  private func startWatchdog() -> Phase.Result {
+    guard let watchdog = board.watchdog else { return .skipped("this board has none") }
+    do throws(BoardError) {
+      let accepted_s = try watchdog.start(timeout_s: limits.watchdog_s)
+      watchdogRuns = true
+      // The loop comes round each half second at the latest: hardware that bites sooner than twice that would bite a healthy supervisor.
+      let longestTurn_ms = UInt64(limits.longestWait_ms) &* 2
+      return UInt64(accepted_s) &* 1_000 > longestTurn_ms ? .done : .failed("it accepted only \(accepted_s) s")
+    } catch {
+      return .failed(error.description)
+    }
+  }
+
+  private func askRootOfTrust() -> Phase.Result {
+    let rootOfTrust = board.rootOfTrust
+    do throws(SupervisorError) {
+      let process = try host.startWorker {
+        do throws(BoardError) {
+          let facts = try rootOfTrust.facts()
+          let report = RootOfTrustReport(
+            kind: RootOfTrustReport.Kind(rawValue: facts.kind.rawValue) ?? .none, manufacturer: facts.manufacturer,
+            secureBootState: facts.secureBootState)
+          return SupervisorPacket.encode(.rootOfTrust(report))
+        } catch {
+          return SupervisorPacket.encode(.log(level: .error, at_us: 0, text: error.description))
+        }
+      }
+      worker = WorkerInProgress(process: process, deadline_us: later(host.now_us(), by: limits.worker_us))
+      return .done
+    } catch {
+      return .failed(error.description)
+    }
+  }
+
+  func checkWorker(now_us: UInt64) {
+    guard let worker, now_us > worker.deadline_us else { return }
+    host.kill(worker.process)
+    // Reaped as an orphan; its number is forgotten, so a late result is too.
+    self.worker = nil
+    _ = host.takeWorkerResult(worker.process)
+    say(.error, "root of trust: its worker gave no answer within \(limits.worker_us / 1_000_000) s and was killed")
+  }
+
+  /// The worker ended: what it wrote is a packet like any other, and as carefully read.
+  func workerEnded(_ child: EndedChild) {
+    worker = nil
+    let bytes = host.takeWorkerResult(child.process)
+    do throws(LinkError) {
+      switch try SupervisorPacket.decodeSupervisorMessage(bytes) {
+      case .rootOfTrust(let report):
+        rootOfTrust = report
+        if case .alive = state { tell(.rootOfTrust(report)) }
+        say(.info, "root of trust: \(report.kind) \(report.manufacturer)")
+      case .log(let level, _, let text): say(level, "root of trust: \(text)")
+      default: say(.error, "root of trust: its worker answered something else")
+      }
+    } catch {
+      say(.error, "root of trust: its worker \(Self.words(child.end)) without an answer (\(error))")
+    }
+  }
+
+  func pauseBeforeRestart() {
+    let began_us = host.now_us()
+    while elapsed_us(since: began_us, now: host.now_us()) < limits.failedBootPause_us {
+      host.wait(for: [], toSend: false, timeout_ms: limits.longestWait_ms)
+      for child in host.takeEnded() { ended(child) }
+      feedWatchdog()
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/// Every number of the supervisor, with its reason.
+public struct SupervisorLimits: Sendable, Equatable {
+  /// The longest wait of the loop. An actuator is safe at the latest one turn after the runtime ended; the end itself wakes the loop, so this
+  /// is only the fallback, and less than a tenth of the watchdog's time.
+  public var longestWait_ms: UInt32 = 500
+
+  /// The hardware watchdog's time. The loop feeds it each turn; a turn that waits 0.5 s and calls no part that waits is late by a factor
+  /// of 20 when it bites. Longer would leave outputs without a guard for longer.
+  public var watchdog_s: UInt32 = 10
+
+  /// A runtime sends a heartbeat each second, after a round through all of its loops: five missing are no hiccup of a busy core.
+  public var heartbeatTimeout_us: UInt64 = 5_000_000
+
+  /// From start to `ready`. Measured: 2 s from the kernel's start under software emulation; a loaded machine takes several times that.
+  public var startTimeout_us: UInt64 = 15_000_000
+
+  /// The floor: at least this between two starts, so that a runtime that ends at once costs a small core a part of its time only.
+  public var restartFloor_us: UInt64 = 1_000_000
+
+  /// A runtime that still sends heartbeats this long after `ready` has settled: what ended it later is not what it starts with. As long as the
+  /// heartbeat time-out, so that one that hangs as soon as it serves never settles.
+  public var settled_us: UInt64 = 5_000_000
+
+  /// The ceiling: so many ends in a row of runtimes that had not settled. Once may be chance and twice bad luck; three say that a fresh runtime
+  /// alone does not help, and the whole machine starts afresh. A runtime that settles clears the count.
+  public var ceiling: UInt32 = 3
+
+  /// SIGKILL takes effect within a scheduler's turn. A process that is still there after this hangs in the kernel, which only a reboot ends.
+  public var killTimeout_us: UInt64 = 5_000_000
+
+  /// Packets read in one turn, so that a runtime that floods cannot keep the loop from its other work.
+  public var packetsPerTurn = 64
+  /// Packets that a runtime may send in a burst (its log at start) and in each second after that. Work needs about ten a second.
+  public var packetBurst: UInt64 = 512
+  public var packetsPerSecond: UInt64 = 256
+
+  /// Packets that wait for a runtime that does not read. A start needs about forty; more than this and it is as good as hung.
+  public var outgoingPackets = 256
+  /// Log lines that are kept while no runtime is there to take them.
+  public var keptLogLines = 64
+
+  /// A worker's deadline. A TPM answers in about 0.1 s and may spend some seconds on its self-test.
+  public var worker_us: UInt64 = 10_000_000
+
+  /// At an orderly shutdown: time for the runtime to close its connections.
+  public var grace_ms: UInt32 = 2_000
+
+  /// Between an essential phase of boot that failed and the reboot: a boot loop shall not wear anything out, and its reason can be read.
+  public var failedBootPause_us: UInt64 = 10_000_000
+
+  /// A board part that failed to give events is asked again after this, so that a broken line does not make a busy loop.
+  public var brokenPartPause_us: UInt64 = 1_000_000
+
+  public init() {}
+}

@@ -1,0 +1,67 @@
+#include "linuxboard.h"
+
+#include <errno.h>
+#include <linux/watchdog.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// linux/socket.h has it for the kernel only.
+#ifndef SOL_NETLINK
+#define SOL_NETLINK 270
+#endif
+
+int haechi_watchdog_set_timeout(int watchdog, int timeout_s) {
+  if (ioctl(watchdog, WDIOC_SETTIMEOUT, &timeout_s) != 0) return -1;
+  int taken_s = 0;
+  if (ioctl(watchdog, WDIOC_GETTIMEOUT, &taken_s) != 0) return -1;
+  return taken_s;
+}
+
+int haechi_watchdog_feed(int watchdog) { return ioctl(watchdog, WDIOC_KEEPALIVE, 0); }
+
+int haechi_machine_restart(void) {
+  sync();
+  return reboot(RB_AUTOBOOT);
+}
+
+int haechi_machine_power_off(void) {
+  sync();
+  (void)reboot(RB_POWER_OFF);
+  return reboot(RB_HALT_SYSTEM);
+}
+
+int haechi_route_socket(uint32_t groups) {
+  int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+  if (s < 0) return -1;
+  int one = 1;
+  struct sockaddr_nl here = {.nl_family = AF_NETLINK, .nl_groups = groups};
+  if (setsockopt(s, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one) != 0 ||
+      setsockopt(s, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one) != 0 || bind(s, (struct sockaddr *)&here, sizeof here) != 0) {
+    int error = errno;
+    close(s);
+    errno = error;
+    return -1;
+  }
+  return s;
+}
+
+ssize_t haechi_route_send(int socket, const void *bytes, size_t count) {
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+  ssize_t sent;
+  do sent = sendto(socket, bytes, count, 0, (struct sockaddr *)&kernel, sizeof kernel);
+  while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
+ssize_t haechi_route_receive(int socket, void *bytes, size_t capacity, int *from_kernel) {
+  struct sockaddr_nl sender = {0};
+  socklen_t length = sizeof sender;
+  ssize_t taken;
+  do taken = recvfrom(socket, bytes, capacity, MSG_TRUNC | MSG_DONTWAIT, (struct sockaddr *)&sender, &length);
+  while (taken < 0 && errno == EINTR);
+  *from_kernel = taken >= 0 && length == sizeof sender && sender.nl_family == AF_NETLINK && sender.nl_pid == 0;
+  return taken;
+}

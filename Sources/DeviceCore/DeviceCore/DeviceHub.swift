@@ -1,3 +1,4 @@
+import Crypto
 import Foundations
 import LocalAPI
 import NIOConcurrencyHelpers

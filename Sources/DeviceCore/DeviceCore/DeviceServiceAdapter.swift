@@ -1,6 +1,7 @@
 import Crypto
 import Foundations
 import Glibc
+import Identity
 import LocalAPI
 import SupervisorLink
 
@@ -16,7 +17,7 @@ struct DeviceServiceAdapter: DeviceService {
     return InfoDocument(
       deviceId: device.identifier.text, serialNumber: standing.serialNumber, manufacturer: hub.description.manufacturer,
       model: hub.description.model, hardwareModel: configuration.hardwareModel, firmwareVersion: configuration.firmwareVersion,
-      variant: configuration.variant, lifeCycleState: LifeCycleState(standing.phase), ownerId: standing.ownerIdentifier, damage: standing.damage)
+      variant: configuration.variant, lifeCycleState: LifeCycleState(standing.phase), ownerId: standing.owner?.text, damage: standing.damage)
   }
 
   func status() -> StatusDocument {
@@ -70,7 +71,7 @@ struct DeviceServiceAdapter: DeviceService {
   private func lifeCycle() -> LifeCycleDocument {
     let standing = device.standing
     return LifeCycleDocument(
-      deviceId: device.identifier.text, ownerId: standing.ownerIdentifier, lifeCycleState: LifeCycleState(standing.phase))
+      deviceId: device.identifier.text, ownerId: standing.owner?.text, lifeCycleState: LifeCycleState(standing.phase))
   }
 
   func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription {
@@ -156,7 +157,7 @@ private func residentMemory_bytes() -> UInt64 {
     return pages * UInt64(max(0, sysconf(CInt(_SC_PAGESIZE))))
   }
   var usage = rusage()
-  // RUSAGE_SELF is 0 and always answers; ru_maxrss counts KiB (getrusage(2)).
-  getrusage(RUSAGE_SELF, &usage)
+  // 0 is RUSAGE_SELF, which always answers; ru_maxrss counts KiB (getrusage(2)).
+  getrusage(0, &usage)
   return UInt64(max(0, usage.ru_maxrss)) * 1_024
 }

@@ -111,6 +111,10 @@ if onDevice {
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
       path: "Sources/haechi", swiftSettings: swiftSettings),
+    // Only the test against a real DHCP server runs it (Tests/Network/dnsmasq-test).
+    .executableTarget(
+      name: "dhcp-probe", dependencies: ["Network", "Foundations", nioCore, nioPosix], path: "Tests/Network/dhcp-probe",
+      swiftSettings: swiftSettings),
     tests("OperatorKit", ["DeviceCore", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }

@@ -61,7 +61,7 @@ var targets: [Target] = [
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
   core("SupervisorLink", ["Foundations"]),
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
-  core("Network", ["Foundations", nioCore]),
+  core("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1]),
   core("DeviceCore", ["LocalAPI", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix, nioConcurrency]),
 
@@ -88,7 +88,7 @@ var targets: [Target] = [
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
-  tests("Network", ["Foundations", nioCore]),
+  tests("Network", ["Foundations", nioCore, nioPosix]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations"]),
@@ -111,6 +111,10 @@ if onDevice {
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
       path: "Sources/haechi", swiftSettings: swiftSettings),
+    // Only the test against a real DHCP server runs it (Tests/Network/dnsmasq-test).
+    .executableTarget(
+      name: "dhcp-probe", dependencies: ["Network", "Foundations", nioCore, nioPosix], path: "Tests/Network/dhcp-probe",
+      swiftSettings: swiftSettings),
     tests("OperatorKit", ["DeviceCore", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }

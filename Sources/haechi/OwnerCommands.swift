@@ -17,8 +17,8 @@ struct Claim: HaechiCommand {
   var owner: String?
   @Option(name: .long, help: ArgumentHelp("The CA certificate of the device's maker, PEM or DER.", valueName: "file"))
   var makerCa: String?
-  @Flag(name: .long, help: "Claim a device whose maker is not known here: trusts whatever answers at that address.")
-  var acceptAnyMaker = false
+  @Option(name: .long, help: ArgumentHelp("The device id on the label: only this very device is claimed.", discussion: "Tells the right device from a false one also where its maker is not known.", valueName: "id"))
+  var deviceId: String?
   @Option(name: .long, help: ArgumentHelp("Your name in your client certificate.", discussion: "Default: USER.", valueName: "name"))
   var name: String?
   @Option(name: .long, help: ArgumentHelp("A name for the device, to use as --device.", valueName: "alias"))
@@ -28,12 +28,12 @@ struct Claim: HaechiCommand {
 
   func execute() async throws {
     let home = try common.openHome()
-    let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa, acceptAnyMaker: acceptAnyMaker)
-    let done = try await claiming.run(device: device, person: name ?? Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator", alias: alias)
+    let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa)
+    let done = try await claiming.run(device: device, deviceId: deviceId, person: name ?? Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator", alias: alias)
     try show(done, json: common.json, (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
       "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
       "  owner    \(done.ownerId)",
-      "  maker    \(done.makerChecked ? "checked: its identity is signed by a maker CA that you trust" : "NOT CHECKED: this may be any device")",
+      "  maker    \(done.makerChecked ? "its identity is signed by a maker that you trust" : "not known here; its key is the one that its device id names")",
       "  you are  \(done.person), admin",
       "next: haechi status",
     ])

@@ -2,25 +2,12 @@ import ArgumentParser
 import OperatorKit
 
 struct Info: HaechiCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Show who a device is: model, firmware, life-cycle state.",
-    discussion: """
-      Works on a claimed device as its owner. On any other device it reports what can be known from outside
-      with --unclaimed: who it says that it is, without trusting it.
-      """)
-  @Flag(name: .long, help: "Ask a provisioned device that nobody owns; --device must be HOST:PORT. Nothing is checked but the connection.")
-  var unclaimed = false
+  static let configuration = CommandConfiguration(abstract: "Show who a device is: model, firmware, life-cycle state, owner.")
   @OptionGroup var options: DeviceOptions
   var wantsJSON: Bool { options.common.json }
 
   func execute() async throws {
-    let info: DeviceInfo
-    if unclaimed {
-      guard let device = options.device else { throw OperatorError("bad-argument", "--unclaimed needs --device HOST:PORT") }
-      info = try await Claiming.look(at: try Endpoint(device))
-    } else {
-      info = try await options.open().with { (client) throws(OperatorError) in try await client.info() }
-    }
+    let info = try await options.open().with { (client) throws(OperatorError) in try await client.info() }
     try show(info, json: wantsJSON, Sheet.info(info))
   }
 }

@@ -38,7 +38,11 @@ public struct ConnectionSecurity: Sendable {
     } catch {
       throw OperatorError("file-malformed", "the certificate \(credential.name) cannot be used for TLS", cause: error)
     }
-    self.init(install: { channel in try channel.pipeline.syncOperations.addHandler(TLSHandler(client: context)) }, isPlain: false, peerName: peerName)
+    self.init(
+      install: { channel in
+        // Our own watch has the deadline that speaks to people; this one is only behind it.
+        try channel.pipeline.syncOperations.addHandler(TLSHandler(client: context, handshakeDeadline: .seconds(60)))
+      }, isPlain: false, peerName: peerName)
   }
 }
 

@@ -1,3 +1,4 @@
+internal import Crypto
 internal import NIOCore
 internal import Synchronization
 internal import TLS
@@ -8,21 +9,21 @@ final class ConnectionWatch: ChannelInboundHandler, Sendable {
   typealias InboundIn = ByteBuffer
 
   private let firstFailure = Mutex<(any Error)?>(nil)
-  private let secured: EventLoopPromise<Void>
+  private let secured: EventLoopPromise<Certificate?>
   private let deadline: NIOLoopBoundBox<Scheduled<Void>?>
 
   /// - Parameter isPlain: without TLS there is nothing to wait for; only tests connect so.
   init(channel: any Channel, isPlain: Bool) {
-    secured = channel.eventLoop.makePromise(of: Void.self)
+    secured = channel.eventLoop.makePromise(of: Certificate?.self)
     deadline = NIOLoopBoundBox(nil, eventLoop: channel.eventLoop)
-    if isPlain { secured.succeed() }
+    if isPlain { secured.succeed(nil) }
   }
 
   /// The first error of the connection, or nil when it was orderly so far.
   var failure: (any Error)? { firstFailure.withLock { $0 } }
 
-  /// Done once the handshake is complete; fails with what broke it.
-  var handshake: EventLoopFuture<Void> { secured.futureResult }
+  /// The device's certificate, once the handshake is complete; fails with what broke it.
+  var handshake: EventLoopFuture<Certificate?> { secured.futureResult }
 
   /// Closes `channel` when nothing disarms it within `limit_s` seconds; a caller then finds `error`.
   func arm(_ channel: any Channel, limit_s: Int64, _ error: OperatorError) {
@@ -48,7 +49,7 @@ final class ConnectionWatch: ChannelInboundHandler, Sendable {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is TLSHandshakeCompleted { secured.succeed() }
+    if let done = event as? TLSHandshakeCompleted { secured.succeed(done.peer) }
     context.fireUserInboundEventTriggered(event)
   }
 

@@ -1,3 +1,4 @@
+internal import Crypto
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -20,6 +21,8 @@ public final class DeviceConnection {
 
   /// Where it goes.
   public let endpoint: Endpoint
+  /// The device's certificate, as the handshake accepted it.
+  private(set) var peer: Certificate?
   private let security: ConnectionSecurity
   private var inbound: NIOAsyncChannelInboundStream<HTTPClientResponsePart>.AsyncIterator
   private let outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
@@ -91,7 +94,7 @@ public final class DeviceConnection {
   private func waitForHandshake() async throws(OperatorError) {
     watch.arm(channel, limit_s: deadlines.handshake_s, OperatorError("silent", "\(endpoint) accepted the connection and then said nothing for \(deadlines.handshake_s) s: it is no Haechi device, or it is overloaded"))
     do {
-      try await watch.handshake.get()
+      peer = try await watch.handshake.get()
     } catch {
       throw security.explain(watch.failure ?? error, endpoint)
     }

@@ -55,7 +55,7 @@ public struct Claiming: Sendable {
 
     let security = try Self.security(makers: makers, expected: expected, now_s: now_s)
     let claimed: (id: DeviceIdentifier, info: DeviceInfo, state: String)
-    do {
+    do throws(OperatorError) {
       claimed = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
         try await claim(connection, owner: owner)
       }

@@ -52,13 +52,13 @@ public struct OwnedDevice: Sendable {
   ///
   /// - Throws: what the connection and `body` throw; where what answers is not the device, what it is instead as far as that can be known.
   public func with<Value: Sendable>(_ body: (DeviceClient) async throws(OperatorError) -> Value) async throws(OperatorError) -> Value {
-    do {
+    do throws(OperatorError) {
       return try await DeviceConnection.with(endpoint, security: try security()) { (connection) throws(OperatorError) in
         try learnAddress(connection)
         return try await body(DeviceClient(connection))
       }
     } catch {
-      guard error.code == "wrong-device" || error.code == "tls-refused" else { throw error }
+      guard error.code == "wrong-device" else { throw error }
       throw await diagnosis(error)
     }
   }

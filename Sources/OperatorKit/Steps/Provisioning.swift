@@ -32,7 +32,7 @@ public struct Provisioning: Sendable {
     if let serialNumber { try Self.check(serialNumber) }
     let security = try ConnectionSecurity(credential: station.credential, trust: .selfSigned, peerName: "a blank device", policy: Profiles.refusalOfMakersDevice)
     let done: ProvisionedDevice
-    do {
+    do throws(OperatorError) {
       done = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
         try await provision(connection, serialNumber: serialNumber)
       }

@@ -24,7 +24,7 @@ public struct OwnerFolder: Sendable {
   private init(_ folder: String) throws(OperatorError) {
     self.folder = folder
     issuer = try KeyFiles.issuer(folder + "/ca.pem", folder + "/ca.key")
-    ownerId = try Profiles.ownerId(issuer.certificate)
+    ownerId = Profiles.ownerId(issuer.certificate)
   }
 
   /// - Throws: `file-missing` when there is no owner yet.
@@ -104,7 +104,7 @@ public struct OwnerFolder: Sendable {
   /// - Parameter name: nil where the owner has only one person.
   /// - Throws: `unknown-person`, `certificate-expired`.
   func credential(_ name: String?, now_s: Int64) throws(OperatorError) -> Credential {
-    let name = try name ?? onlyPerson()
+    let name = if let name { name } else { try onlyPerson() }
     try Self.check(name)
     let path = "\(peopleFolder)/\(name).pem"
     guard PrivateFiles.exists(path) else {

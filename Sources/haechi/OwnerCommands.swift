@@ -5,9 +5,9 @@ struct Claim: HaechiCommand {
   static let configuration = CommandConfiguration(
     abstract: "Become the owner of a provisioned device.",
     discussion: """
-      Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use,
-      signs the device's operational certificate (LDevID, 90 days) and a client certificate for you (role
-      admin, 90 days), and remembers the device. From then on the device answers only people of this owner.
+      Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use, \
+      signs the device's operational certificate (LDevID, 90 days) and a client certificate for you (role \
+      admin, 90 days), and remembers the device. From then on the device answers only people of this owner. \
       The maker's CA is known after maker new or provision on this machine; otherwise name it.
       """)
 
@@ -70,8 +70,8 @@ struct PersonAdd: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Issue a client certificate for a person, or renew it.",
     discussion: """
-      viewer reads state, readings and inputs; operator also drives outputs; admin also reads the log.
-      Writes people/NAME.pem and people/NAME.key in the owner's folder; use them with --as NAME, or with
+      viewer reads state, readings and inputs; operator also drives outputs; admin also reads the log. \
+      Writes people/NAME.pem and people/NAME.key in the owner's folder; use them with --as NAME, or with \
       curl --cert and --key. With --renew a new key and certificate replace the old ones.
       """)
 

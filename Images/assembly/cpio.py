@@ -2,6 +2,7 @@
 
 Written so that the same files give the same bytes: sorted by path, numbered in that order, time zero, owner root.
 """
+
 import stat
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ class ArchiveError(Exception):
 @dataclass(frozen=True)
 class Entry:
     """One file of an archive. `path` has no leading slash; `mode` holds type and permissions as in stat(2)."""
+
     path: str
     mode: int
     data: bytes = b""
@@ -75,11 +77,11 @@ def read(data):
     """The entries of an archive; what follows its trailer is not looked at."""
     entries, offset = [], 0
     while True:
-        header = data[offset:offset + HEADER_BYTES]
+        header = data[offset : offset + HEADER_BYTES]
         if len(header) < HEADER_BYTES or header[:6] != MAGIC:
             raise ArchiveError(f"no cpio header at byte {offset}")
         try:
-            fields = [int(header[6 + 8 * i:14 + 8 * i], 16) for i in range(13)]
+            fields = [int(header[6 + 8 * i : 14 + 8 * i], 16) for i in range(13)]
         except ValueError as error:
             raise ArchiveError(f"the cpio header at byte {offset} holds a field that is no number") from error
         name_bytes, size = fields[11], fields[6]
@@ -88,7 +90,7 @@ def read(data):
         end = data_start + size
         if name_bytes == 0 or end > len(data):
             raise ArchiveError(f"the cpio entry at byte {offset} is cut short")
-        path = data[name_start:name_start + name_bytes - 1].decode(errors="replace")
+        path = data[name_start : name_start + name_bytes - 1].decode(errors="replace")
         if path == TRAILER:
             return entries
         entries.append(Entry(path, fields[1], bytes(data[data_start:end]), (fields[9], fields[10]), fields[2], fields[3]))

@@ -2,6 +2,7 @@
 
 Written here and not by tools, so that the same inputs give the same bytes and the image can be sparse.
 """
+
 import struct
 import time
 import uuid
@@ -45,10 +46,14 @@ def layout(sizes):
     return partitions, offset + MIB
 
 
-def _header(own, other, first, last, disk_guid, table_at, table_crc):
+def _header(*, own, other, table_at, sectors, disk_guid, table_crc):
+    """One sector: the header of the copy that lies at sector `own` and has its table at `table_at`."""
+
     def pack(crc):
-        return struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x00010000, 92, crc, 0, own, other, first, last,
-                           disk_guid.bytes_le, table_at, TABLE_ENTRIES, ENTRY_BYTES, table_crc)
+        positions = (own, other, 2 + TABLE_SECTORS, sectors - TABLE_SECTORS - 2)
+        fixed = struct.pack("<8sIIIIQQQQ", b"EFI PART", 0x00010000, 92, crc, 0, *positions)
+        return fixed + struct.pack("<16sQIII", disk_guid.bytes_le, table_at, TABLE_ENTRIES, ENTRY_BYTES, table_crc)
+
     return pack(zlib.crc32(pack(0))).ljust(SECTOR_BYTES, b"\0")
 
 
@@ -56,37 +61,49 @@ def write_table(file, partitions, disk_bytes, seed):
     """Writes the protective MBR and both copies of the table; identifiers are derived from the text `seed`."""
     sectors = disk_bytes // SECTOR_BYTES
     disk_guid = uuid.uuid5(TYPE_IDENT, seed)
-    table = b"".join(struct.pack("<16s16sQQQ72s", p.kind.bytes_le, uuid.uuid5(disk_guid, p.name).bytes_le,
-                                 p.first_byte // SECTOR_BYTES, (p.first_byte + p.size_bytes) // SECTOR_BYTES - 1, 0,
-                                 p.name.encode("utf-16-le")) for p in partitions)
+    table = b"".join(
+        struct.pack(
+            "<16s16sQQQ72s",
+            p.kind.bytes_le,
+            uuid.uuid5(disk_guid, p.name).bytes_le,
+            p.first_byte // SECTOR_BYTES,
+            (p.first_byte + p.size_bytes) // SECTOR_BYTES - 1,
+            0,
+            p.name.encode("utf-16-le"),
+        )
+        for p in partitions
+    )
     table = table.ljust(TABLE_ENTRIES * ENTRY_BYTES, b"\0")
-    crc = zlib.crc32(table)
-    first, last = 2 + TABLE_SECTORS, sectors - TABLE_SECTORS - 2
+    common = {"sectors": sectors, "disk_guid": disk_guid, "table_crc": zlib.crc32(table)}
+    last_table = sectors - TABLE_SECTORS - 1
     # One entry of type 0xEE over the whole disk keeps tools that know no GPT away from it.
     record = struct.pack("<B3sB3sII", 0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, min(sectors - 1, 0xFFFFFFFF))
     file.truncate(disk_bytes)
     file.seek(0)
     file.write(b"\0" * 446 + record + b"\0" * 48 + b"\x55\xaa")
-    file.write(_header(1, sectors - 1, first, last, disk_guid, 2, crc) + table)
-    file.seek((sectors - TABLE_SECTORS - 1) * SECTOR_BYTES)
-    file.write(table + _header(sectors - 1, 1, first, last, disk_guid, sectors - TABLE_SECTORS - 1, crc))
+    file.write(_header(own=1, other=sectors - 1, table_at=2, **common) + table)
+    file.seek(last_table * SECTOR_BYTES)
+    file.write(table + _header(own=sectors - 1, other=1, table_at=last_table, **common))
 
 
 def read_table(data):
     """The partitions of a disk whose first MiB is `data`; both checksums are verified."""
-    header = data[SECTOR_BYTES:2 * SECTOR_BYTES]
+    header = data[SECTOR_BYTES : 2 * SECTOR_BYTES]
     if header[:8] != b"EFI PART":
         raise DiskError("the disk has no GUID partition table")
     fields = struct.unpack("<8sIIIIQQQQ16sQIII", header[:92])
-    table = data[fields[10] * SECTOR_BYTES:][:fields[11] * fields[12]]
+    table = data[fields[10] * SECTOR_BYTES :][: fields[11] * fields[12]]
     if zlib.crc32(header[:16] + b"\0" * 4 + header[20:92]) != fields[3] or zlib.crc32(table) != fields[13]:
         raise DiskError("the partition table's checksum is wrong")
     found = []
     for offset in range(0, len(table), fields[12]):
-        kind, _, start, end, _, name = struct.unpack("<16s16sQQQ72s", table[offset:offset + ENTRY_BYTES])
+        kind, _, start, end, _, name = struct.unpack("<16s16sQQQ72s", table[offset : offset + ENTRY_BYTES])
         if any(kind):
-            found.append(Partition(name.decode("utf-16-le").rstrip("\0"), uuid.UUID(bytes_le=kind),
-                                   start * SECTOR_BYTES, (end - start + 1) * SECTOR_BYTES))
+            found.append(
+                Partition(
+                    name.decode("utf-16-le").rstrip("\0"), uuid.UUID(bytes_le=kind), start * SECTOR_BYTES, (end - start + 1) * SECTOR_BYTES
+                )
+            )
     return found
 
 
@@ -120,8 +137,10 @@ def fat32_with_file(path, content, size_bytes, label, epoch_s):
     clusters = sectors - data_start
     if clusters < 65525:
         raise DiskError(f"file system {label}: {size_bytes} bytes is too small for FAT32")
+    if not content:
+        raise DiskError(f"file system {label}: {path} is empty")
     folders = path.split("/")[:-1]
-    file_clusters = max(1, -(-len(content) // SECTOR_BYTES))
+    file_clusters = -(-len(content) // SECTOR_BYTES)
     used = 1 + len(folders) + file_clusters
     if used > clusters:
         raise DiskError(f"file system {label}: {path} has {len(content)} bytes and does not fit in {size_bytes}")
@@ -129,8 +148,7 @@ def fat32_with_file(path, content, size_bytes, label, epoch_s):
     date, time_ = _dos_time(epoch_s)
 
     def entry(name, attributes, cluster, size):
-        return struct.pack("<11sBBBHHHHHHHI", name, attributes, 0, 0, time_, date, date, cluster >> 16, time_, date,
-                           cluster & 0xFFFF, size)
+        return struct.pack("<11sBBBHHHHHHHI", name, attributes, 0, 0, time_, date, date, cluster >> 16, time_, date, cluster & 0xFFFF, size)
 
     # Cluster 2 is the root folder, then one cluster for each folder on the way, then the file.
     fat = [0x0FFFFFF8, CHAIN_END, CHAIN_END] + [CHAIN_END] * len(folders)
@@ -141,8 +159,7 @@ def fat32_with_file(path, content, size_bytes, label, epoch_s):
     for depth in range(len(folders) + 1):
         child_is_file = depth == len(folders)
         child_cluster = first_file if child_is_file else depth + 3
-        listing = entry(_short_name(names[depth]), 0x20 if child_is_file else 0x10, child_cluster,
-                        len(content) if child_is_file else 0)
+        listing = entry(_short_name(names[depth]), 0x20 if child_is_file else 0x10, child_cluster, len(content) if child_is_file else 0)
         if depth == 0:
             listing = entry(label.upper().ljust(11).encode(), 0x08, 0, 0) + listing
         else:
@@ -150,17 +167,34 @@ def fat32_with_file(path, content, size_bytes, label, epoch_s):
             listing = entry(b".          ", 0x10, depth + 2, 0) + entry(b"..         ", 0x10, parent, 0) + listing
         listings.append(listing.ljust(SECTOR_BYTES, b"\0"))
 
-    boot = struct.pack("<3s8sHBHBHHBHHHII", b"\xeb\x58\x90", b"HAECHI  ", SECTOR_BYTES, 1, RESERVED_SECTORS, 2, 0, 0, 0xF8,
-                       0, 32, 8, 0, sectors)
-    boot += struct.pack("<IHHIHH12xBBBI11s8s", fat_sectors, 0, 0, 2, 1, 6, 0x80, 0, 0x29,
-                        zlib.crc32(label.encode()), label.upper().ljust(11).encode(), b"FAT32   ")
+    boot = struct.pack(
+        "<3s8sHBHBHHBHHHII", b"\xeb\x58\x90", b"HAECHI  ", SECTOR_BYTES, 1, RESERVED_SECTORS, 2, 0, 0, 0xF8, 0, 32, 8, 0, sectors
+    )
+    boot += struct.pack(
+        "<IHHIHH12xBBBI11s8s",
+        fat_sectors,
+        0,
+        0,
+        2,
+        1,
+        6,
+        0x80,
+        0,
+        0x29,
+        zlib.crc32(label.encode()),
+        label.upper().ljust(11).encode(),
+        b"FAT32   ",
+    )
     boot = boot.ljust(510, b"\0") + b"\x55\xaa"
     info = b"RRaA" + b"\0" * 480 + b"rrAa" + struct.pack("<II", clusters - used, 2 + used) + b"\0" * 12 + b"\0\0\x55\xaa"
     fat_bytes = struct.pack(f"<{len(fat)}I", *fat)
-    return [(0, boot + info), (6 * SECTOR_BYTES, boot + info),
-            (RESERVED_SECTORS * SECTOR_BYTES, fat_bytes),
-            ((RESERVED_SECTORS + fat_sectors) * SECTOR_BYTES, fat_bytes),
-            (data_start * SECTOR_BYTES, b"".join(listings) + content)]
+    return [
+        (0, boot + info),
+        (6 * SECTOR_BYTES, boot + info),
+        (RESERVED_SECTORS * SECTOR_BYTES, fat_bytes),
+        ((RESERVED_SECTORS + fat_sectors) * SECTOR_BYTES, fat_bytes),
+        (data_start * SECTOR_BYTES, b"".join(listings) + content),
+    ]
 
 
 def write_image(file, slot_files, sizes, seed, epoch_s):

@@ -2,6 +2,7 @@
 
 Only little-endian 64-bit files (gABI, ELFCLASS64) are read; anything else on this device is a mistake.
 """
+
 import struct
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ class ElfError(Exception):
 @dataclass
 class Elf:
     """`needed` are sonames; `interpreter` is a path, or empty for a library or a static program."""
+
     machine: int
     kind: int
     interpreter: str = ""
@@ -72,7 +74,7 @@ def parse(data, name):
         raise ElfError(f"{name} is not a little-endian 64-bit ELF file")
     try:
         kind, machine = struct.unpack_from("<HH", data, 16)
-        table, = struct.unpack_from("<Q", data, 32)
+        (table,) = struct.unpack_from("<Q", data, 32)
         entry_bytes, count = struct.unpack_from("<HH", data, 54)
         headers = [struct.unpack_from("<IIQQQQQQ", data, table + entry_bytes * i) for i in range(count)]
         elf = Elf(machine, kind)
@@ -87,14 +89,15 @@ def parse(data, name):
             elif segment == PT_LOAD:
                 elf.writable_code |= (flags & (PF_X | PF_W)) == PF_X | PF_W
             elif segment == PT_DYNAMIC:
-                _read_dynamic(elf, data, name, offset, size, loads)
+                _read_dynamic(elf, data, name, (offset, size), loads)
     except struct.error as error:
         raise ElfError(f"{name} is cut short or damaged") from error
     return elf
 
 
-def _read_dynamic(elf, data, name, offset, size, loads):
+def _read_dynamic(elf, data, name, span, loads):
     elf.has_dynamic = True
+    offset, size = span
     tags = [struct.unpack_from("<QQ", data, offset + 16 * i) for i in range(size // 16)]
     address = dict(tags).get(DT_STRTAB)
     strings = next((o + address - v for v, o, s in loads if address is not None and v <= address < v + s), None)
@@ -120,16 +123,28 @@ def closure(program, libraries, name):
 
     `libraries` maps a soname to its bytes; one that is missing is an error that says who needs it.
     """
-    parsed = parse(program, name)
-    found, waiting = set(), [(soname, name) for soname in parsed.needed]
-    if parsed.interpreter:
-        waiting.append((parsed.interpreter.rpartition("/")[2], name))
+    return _reach(program, libraries, name, follow_names=False)
+
+
+def reached(program, libraries, name):
+    """The closure, and besides the libraries of the folder that a reached file only names, to open them by itself (dlopen)."""
+    return _reach(program, libraries, name, follow_names=True)
+
+
+def _reach(program, libraries, name, follow_names):
+    found, waiting = set(), [(name, program)]
     while waiting:
-        soname, needed_by = waiting.pop()
-        if soname in found:
-            continue
-        if soname not in libraries:
-            raise ElfError(f"{needed_by} needs {soname}, which is not among the libraries")
-        found.add(soname)
-        waiting += [(other, soname) for other in parse(libraries[soname], soname).needed]
+        user, data = waiting.pop()
+        parsed = parse(data, user)
+        wanted = list(parsed.needed)
+        if parsed.interpreter:
+            wanted.append(parsed.interpreter.rpartition("/")[2])
+        if follow_names:
+            wanted += [soname for soname in libraries if soname.encode() + b"\0" in data]
+        for soname in wanted:
+            if soname not in libraries:
+                raise ElfError(f"{user} needs {soname}, which is not among the libraries")
+            if soname not in found:
+                found.add(soname)
+                waiting.append((soname, libraries[soname]))
     return found

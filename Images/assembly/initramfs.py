@@ -1,4 +1,5 @@
 """What goes into an initramfs: `haechid` as /init, the libraries that it links, data; in debug images a shell besides."""
+
 import subprocess
 
 from . import cpio, elf
@@ -33,19 +34,23 @@ def build_text(values):
 
 
 def linked_libraries(program, libraries):
-    """Of {soname: bytes}, those that the program links, checked for machine and for the interpreter's path."""
+    """{soname: bytes} of what the program links or opens, checked: its machine, its interpreter's path, nothing left over."""
     try:
         parsed = elf.parse(program, "init")
         if parsed.machine != elf.MACHINE_AARCH64:
             raise InitramfsError("init is not an AArch64 program: cross-build it")
         if parsed.interpreter not in ("", INTERPRETER):
             raise InitramfsError(f"init names the interpreter {parsed.interpreter}; the image has {INTERPRETER}")
-        return {soname: libraries[soname] for soname in elf.closure(program, libraries, "init")}
+        wanted = elf.reached(program, libraries, "init")
     except elf.ElfError as error:
         raise InitramfsError(str(error)) from error
+    unused = sorted(libraries.keys() - wanted)
+    if unused:
+        raise InitramfsError(f"nothing links or names {', '.join(unused)}: leave it out of the libraries' folder")
+    return libraries
 
 
-def entries(program, libraries, build, maker_ca, shell=None, additions=()):
+def entries(program, libraries, build, maker_ca, *, shell=None, additions=()):
     """The archive's entries. `libraries` maps sonames to bytes, `shell` is a static busybox, `additions` are (path, bytes)."""
     result = [cpio.directory(point) for point in MOUNT_POINTS]
     result += [cpio.regular("init", program, 0o755), cpio.directory("etc"), cpio.directory("etc/haechi")]

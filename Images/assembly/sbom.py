@@ -3,6 +3,7 @@
 A part is a package (a distribution package, the kernel's source, a Swift package) with the files of the image that come
 from it. Identifiers and times follow from the inputs, so that two builds give the same lists.
 """
+
 import hashlib
 import re
 import time
@@ -15,6 +16,7 @@ NAMESPACE = uuid.UUID("0c2ad7a8-3a3f-4a0e-8f0e-5c5f0c1e8d11")
 @dataclass(frozen=True)
 class File:
     """A file of the image, by its path there."""
+
     path: str
     sha1: str
     sha256: str
@@ -28,6 +30,7 @@ class File:
 @dataclass
 class Part:
     """`ecosystem` is a package URL type with its namespace: deb/debian, github/apple, generic."""
+
     name: str
     version: str
     ecosystem: str
@@ -38,6 +41,10 @@ class Part:
     def purl(self):
         qualifier = f"?arch={self.architecture}" if self.architecture else ""
         return f"pkg:{self.ecosystem}/{self.name}@{self.version.replace('+', '%2B').replace(':', '%3A')}{qualifier}"
+
+
+def _order(part):
+    return part.purl, sorted(file.path for file in part.files)
 
 
 def _timestamp(epoch_s):
@@ -52,7 +59,7 @@ def _identity(name, version, parts):
 def cyclonedx(name, version, parts, epoch_s):
     """A CycloneDX 1.6 document: each part a library, its files as components inside it."""
     components = []
-    for part in sorted(parts, key=lambda p: p.purl):
+    for part in sorted(parts, key=_order):
         component = {"type": "library", "bom-ref": part.purl, "name": part.name, "version": part.version, "purl": part.purl}
         if part.files:
             component["components"] = [
@@ -66,8 +73,10 @@ def cyclonedx(name, version, parts, epoch_s):
         "specVersion": "1.6",
         "serialNumber": f"urn:uuid:{_identity(name, version, parts)}",
         "version": 1,
-        "metadata": {"timestamp": _timestamp(epoch_s),
-                     "component": {"type": "firmware", "bom-ref": root, "name": name, "version": version}},
+        "metadata": {
+            "timestamp": _timestamp(epoch_s),
+            "component": {"type": "firmware", "bom-ref": root, "name": name, "version": version},
+        },
         "components": components,
         "dependencies": [{"ref": root, "dependsOn": [c["bom-ref"] for c in components]}],
     }
@@ -75,26 +84,45 @@ def cyclonedx(name, version, parts, epoch_s):
 
 def spdx(name, version, parts, epoch_s):
     """An SPDX 2.3 document: the firmware contains the packages, the packages contain their files."""
+
     def identifier(kind, text):
         return f"SPDXRef-{kind}-" + re.sub(r"[^A-Za-z0-9.-]", "-", text)
 
     root = identifier("Firmware", name)
-    packages = [{"SPDXID": root, "name": name, "versionInfo": version, "downloadLocation": "NOASSERTION",
-                 "filesAnalyzed": False, "primaryPackagePurpose": "FIRMWARE"}]
+    packages = [
+        {
+            "SPDXID": root,
+            "name": name,
+            "versionInfo": version,
+            "downloadLocation": "NOASSERTION",
+            "filesAnalyzed": False,
+            "primaryPackagePurpose": "FIRMWARE",
+        }
+    ]
     files = []
     relations = [{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": root}]
-    for part in sorted(parts, key=lambda p: p.purl):
+    for part in sorted(parts, key=_order):
         package = identifier("Package", part.ecosystem + "-" + part.name)
-        packages.append({
-            "SPDXID": package, "name": part.name, "versionInfo": part.version, "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
-            "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": part.purl}],
-        })
+        packages.append(
+            {
+                "SPDXID": package,
+                "name": part.name,
+                "versionInfo": part.version,
+                "downloadLocation": "NOASSERTION",
+                "filesAnalyzed": False,
+                "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": part.purl}],
+            }
+        )
         relations.append({"spdxElementId": root, "relationshipType": "CONTAINS", "relatedSpdxElement": package})
         for file in sorted(part.files, key=lambda f: f.path):
             reference = identifier("File", file.path)
-            files.append({"SPDXID": reference, "fileName": f"./{file.path}",
-                          "checksums": [{"algorithm": "SHA1", "checksumValue": file.sha1},
-                                        {"algorithm": "SHA256", "checksumValue": file.sha256}]})
+            files.append(
+                {
+                    "SPDXID": reference,
+                    "fileName": f"./{file.path}",
+                    "checksums": [{"algorithm": "SHA1", "checksumValue": file.sha1}, {"algorithm": "SHA256", "checksumValue": file.sha256}],
+                }
+            )
             relations.append({"spdxElementId": package, "relationshipType": "CONTAINS", "relatedSpdxElement": reference})
     return {
         "spdxVersion": "SPDX-2.3",

@@ -7,6 +7,7 @@
 Kconfig drops a requested symbol without a word when a dependency is missing; that is how a device loses a protection
 from one kernel version to the next. Hence the check, and hence `is not set` lines count as requests too.
 """
+
 import re
 import sys
 
@@ -21,8 +22,8 @@ class ConfigError(Exception):
 def parse(text, name):
     """Symbols of a fragment or of a .config, in order; an unset symbol has the value 'n'."""
     symbols = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
         match = SET_LINE.fullmatch(line)
         unset = UNSET_LINE.fullmatch(line)
         if match:
@@ -78,8 +79,11 @@ def main(arguments):
         for symbol, asked, got in lost:
             print(f"kconfig: {symbol}: asked for {asked}, got {got}", file=sys.stderr)
         if lost:
-            print(f"kconfig: {len(lost)} of {len(requested)} options are not as the fragments ask: "
-                  "a dependency is missing, or another option selects it", file=sys.stderr)
+            print(
+                f"kconfig: {len(lost)} of {len(requested)} options are not as the fragments ask: "
+                "a dependency is missing, or another option selects it",
+                file=sys.stderr,
+            )
             return 1
         return 0
     print(__doc__, file=sys.stderr)

@@ -29,7 +29,7 @@ struct Claim: HaechiCommand {
   func execute() async throws {
     let home = try common.openHome()
     let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa)
-    let done = try await claiming.run(device: device, deviceId: deviceId, person: name ?? Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator", alias: alias)
+    let done = try await claiming.run(device: device, deviceId: deviceId, person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias)
     try show(done, json: common.json, (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
       "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
       "  owner    \(done.ownerId)",
@@ -75,7 +75,7 @@ struct PersonAdd: HaechiCommand {
       curl --cert and --key. With --renew a new key and certificate replace the old ones.
       """)
 
-  @Argument(help: "The person's name: letters, digits, '-', '_' or '.'.")
+  @Argument(help: "The person's name: 1 to 32 of a-z, 0-9, '.', '-' or '_'.")
   var name: String
   @Option(name: .long, help: "viewer, operator or admin.")
   var role = "viewer"

@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundations
+internal import Identity
 internal import TLS
 
 /// What claiming a device gave.
@@ -43,7 +44,7 @@ public struct Claiming: Sendable {
   /// - Throws: `unknown-maker` when neither a maker nor an id says which device is the right one.
   public func run(device: String?, deviceId: String? = nil, person: String, alias: String? = nil) async throws(OperatorError) -> ClaimedDevice {
     let (endpoint, expected) = try target(device, deviceId)
-    try OwnerFolder.check(person)
+    let person = try OwnerFolder.personName(person).text
     if let alias { try DeviceBook.check(alias: alias) }
     let makers = if let makerCAFile { [try KeyFiles.certificate(makerCAFile)] } else { try MakerFolder.known(home) }
     guard !makers.isEmpty || expected != nil else {
@@ -147,10 +148,11 @@ public struct Claiming: Sendable {
     guard request.publicKey.digest != peer.publicKeyDigest else {
       throw OperatorError("bad-answer", "\(endpoint) asks for an operational certificate for its identity key, which must sign nothing else; nothing was signed")
     }
+    try Profiles.checkOperational(request, deviceId, from: endpoint)
     // Only now, with the right device at the wire, is there something to own.
     let (owner, isNew) = try OwnerFolder.openOrMake(folder, now_s: now_s)
     try owner.ensureAdmin(person, now_s: now_s)
-    let certificate = try Profiles.lDevID(issuer: owner.issuer, key: request.publicKey, ownerId: owner.ownerId, deviceId: deviceId, now_s: now_s)
+    let certificate = try Profiles.lDevID(issuer: owner.issuer, key: request.publicKey, owner: owner.identifier, deviceId: deviceId, now_s: now_s)
     let order = ClaimOrder(ownerCertificate: owner.issuer.certificate.pem, certificateChain: certificate.pem)
     let answer = try await client.send(LifeCycleAnswer.self, DeviceRequest(.post, "/v1/claim", body: try encode(order)))
     guard answer.deviceId == deviceId.text, answer.lifeCycleState == "owned", answer.ownerId == owner.ownerId else {

@@ -115,7 +115,9 @@ if onDevice {
     .executableTarget(
       name: "dhcp-probe", dependencies: ["Network", "Foundations", nioCore, nioPosix], path: "Tests/Network/dhcp-probe",
       swiftSettings: swiftSettings),
-    tests("OperatorKit", ["DeviceCore", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
+    tests(
+      "OperatorKit",
+      ["DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }
 

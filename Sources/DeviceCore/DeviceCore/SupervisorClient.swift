@@ -162,7 +162,7 @@ private final class SendingDescriptor: Sendable {
 
   func send(_ packet: [UInt8]) -> Bool {
     while true {
-      let count = Glibc.send(number, packet, packet.count, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL))
+      let count = Glibc.send(number, packet, packet.count, flag(MSG_DONTWAIT) | flag(MSG_NOSIGNAL))
       if count == packet.count { return true }
       guard count < 0, errno == EINTR else { return false }
     }
@@ -205,3 +205,7 @@ private final class PacketHandler: ChannelInboundHandler, Sendable {
     context.close(promise: nil)
   }
 }
+
+// The same constants of <sys/socket.h> come as numbers or as an enumeration, depending on which module read the header first.
+private func flag(_ value: Int) -> CInt { CInt(value) }
+private func flag<Flag: RawRepresentable>(_ value: Flag) -> CInt where Flag.RawValue: BinaryInteger { CInt(value.rawValue) }

@@ -9,7 +9,7 @@ struct SandboxTests {
   @Test("event loops, sockets, tasks, timers and files work in it")
   func work() throws { #expect(try probe("work") == .exited(code: 0)) }
 
-  @Test("what is refused with an error", arguments: ["files", "port", "limits"])
+  @Test("what is refused with an error", arguments: ["files", "other-process", "port", "limits"])
   func refused(what: String) throws { #expect(try probe(what) == .exited(code: 0)) }
 
   @Test(

@@ -12,7 +12,7 @@ let arguments = CommandLine.arguments
 guard arguments.count == 4, let port = UInt16(arguments[3]) else { exit(64) }
 let folder = arguments[2]
 let policy = SandboxPolicy(
-  user: nil, writableFolders: [folder], readablePaths: ["/proc/self", "/sys/devices/system/cpu"], listenPorts: [port],
+  user: nil, writableFolders: [folder], readablePaths: ["/proc", "/sys/devices/system/cpu"], listenPorts: [port],
   connectPorts: [port], maximumThreads: nil, isStrict: false)
 let notes = try Sandbox.enter(policy, supervisor: getppid())
 let hasLandlock = notes.isEmpty
@@ -32,6 +32,7 @@ case "work":
   // Everything that the runtime's libraries do: event loops, sockets, timers, tasks, files.
   let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
   let server = try ServerBootstrap(group: group)
+    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
     .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Echo()) } }
     .bind(to: try SocketAddress(ipAddress: "127.0.0.1", port: Int(port))).wait()
   let answered = group.next().makePromise(of: Int.self)
@@ -52,6 +53,13 @@ case "work":
     sum.succeed(total)
   }
   guard try sum.futureResult.wait() == 2016 else { end(false) }
+  // Long enough for Dispatch's monitor of its threads, which looks at each of them in /proc once a second.
+  let busy = group.next().makePromise(of: Void.self)
+  Task.detached {
+    await withTaskGroup(of: Void.self) { tasks in for _ in 0..<16 { tasks.addTask { usleep(200_000) } } }
+    busy.succeed(())
+  }
+  try busy.futureResult.wait()
   let path = folder + "/new"
   let file = open(path, O_CREAT | O_RDWR | O_TRUNC, 0o600)
   guard file >= 0, write(file, "state", 5) == 5, fsync(file) == 0, rename(path, folder + "/state") == 0, access(folder + "/state", R_OK) == 0,
@@ -63,8 +71,11 @@ case "files":
   // Not to be read, not to be written, not to be made: whoever the user is.
   let isRefused = open("/etc/passwd", O_RDONLY) < 0 && errno == EACCES && open("/tmp/haechi-probe-\(getpid())", O_CREAT | O_WRONLY, 0o600) < 0
   end(isRefused || !hasLandlock)
+case "other-process":
+  // /proc may be read for one's own threads; what other processes hold may not.
+  end(open("/proc/self/maps", O_RDONLY) >= 0 && open("/proc/\(getppid())/environ", O_RDONLY) < 0 && open("/proc/\(getppid())/mem", O_RDONLY) < 0)
 case "device-node": end(mknod(folder + "/node", S_IFIFO | 0o600, 0) != 0)
-case "port": end((bindTCP(port: port == 65535 ? 1024 : port + 1) == EACCES || !hasLandlock) && bindTCP(port: port) == 0)
+case "port": end((bindTCP(port: port == 65535 ? 1024 : port + 1) == EACCES || !hasLandlock) && bindTCP(port: port) != EACCES)
 case "limits":
   var limit = rlimit()
   getrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)

@@ -9,6 +9,8 @@ struct EndToEndTests {
     let device = try RunningDevice()
     var process = try device.runtime(start: 1, cause: "boot")
     try device.waitForLog("runtime \(process) serves")
+    // What a worker, a real child, found out.
+    try device.waitForLog("root of trust: none")
     kill(process, SIGKILL)
     var next = try device.runtime(start: 2, cause: "ended")
     #expect(next != process)

@@ -37,7 +37,7 @@ final class FakeHost: ProcessHost {
 
   func wait(for descriptors: [CInt], toSend: Bool, timeout_ms: UInt32) {
     // As poll(2): at once where something is there already.
-    if inbox.isEmpty, endedChildren.isEmpty { now += UInt64(timeout_ms) * 1_000 }
+    if !isLinkOpen || inbox.isEmpty, endedChildren.isEmpty { now += UInt64(timeout_ms) * 1_000 }
     if runtime != nil, isHealthy, now >= nextHeartbeat { beat() }
   }
 

@@ -42,7 +42,7 @@ struct MessageTests {
     let cases: [(UInt32, UInt8, UInt32, [UInt32], UInt32, Bool)] = [
       (0x0a00_020f, 24, 0x0a00_0202, [0x0a00_0203], 3_600, true),
       (0x0a00_020f, 24, 0, [], .max, true),
-      (0x0a00_020f, 30, 0x0a00_020e, [0x0808_0808, 0], 1, true),
+      (0x0a00_020d, 30, 0x0a00_020e, [0x0808_0808, 0], 1, true),
       (0x0000_0001, 24, 0, [], 3_600, false),  // this network
       (0x7f00_0001, 8, 0, [], 3_600, false),  // loopback
       (0xe000_0001, 24, 0, [], 3_600, false),  // multicast

@@ -20,7 +20,7 @@ struct SeededGenerator: RandomNumberGenerator {
 /// PID 1 survives anything the runtime does: a trap here would end this test's process.
 @Suite("The supervisor survives")
 struct SurvivalTests {
-  @Test("garbage, floods, half packets, closed links, every signal, failing parts", arguments: 1...40 as ClosedRange<UInt64>)
+  @Test("garbage, floods, half packets, closed links, every signal, failing parts", arguments: 1...20 as ClosedRange<UInt64>)
   func anything(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     var limits = SupervisorLimits()

@@ -55,8 +55,10 @@ struct RuntimeStart: Equatable {
       readablePaths: [
         makerCertificate,
         ThisBoard.isDevice ? BuildFacts.path : nil,
-        // Its own memory figures for /v1/status, and the bounds of its first stack, which the C library looks up.
-        "/proc/self",
+        // Its memory figures for /v1/status, the bounds of its first stack, which the C library looks up, and /proc/THREAD/stat of each of its
+        // threads: Dispatch ends the process where it cannot read that, and a rule cannot name threads that are still to come. What tells
+        // something of other processes (maps, environment, memory) asks for the right to trace them, which the sandbox has not.
+        "/proc",
         // How many processors there are: the number of event loops.
         "/sys/devices/system/cpu",
       ].compactMap { $0 },

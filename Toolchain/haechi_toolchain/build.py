@@ -151,7 +151,9 @@ def cross_build(request, steps):
     chosen = find_sdk(steps, store)
     chosen.prepare()
 
-    name = hashlib.sha256(f"{tree}\0{package}\0{request.board}\0{request.variant}\0{chosen.key}".encode()).hexdigest()[:16]
+    # A folder for everything that changes how all files are compiled, so that turning from one to the other rebuilds nothing.
+    kind = "tests" if request.build_tests else "product"
+    name = hashlib.sha256("\0".join((str(tree), str(package), request.board, request.variant, kind, chosen.key)).encode()).hexdigest()[:16]
     scratch = store / "build" / name
     scratch.mkdir(parents=True, exist_ok=True)
     # A dependency's clone and its objects for one configuration came to 0.6 GB with SwiftNIO.
@@ -172,10 +174,14 @@ def _tree_of(package_path):
 
 
 def _run_swift_build(request, chosen, tree, package, scratch):
-    words = ["build", *chosen.sdk_options, "--configuration", request.configuration, "--static-swift-stdlib", "--disable-index-store",
+    words = ["build", *chosen.sdk_options, "--configuration", request.configuration,
              # Else the executable would look for libraries in its own folder first.
              "--disable-local-rpath"]
-    words += ["--build-tests"] if request.build_tests else ["--product", request.product]
+    if request.build_tests:
+        # The testing libraries exist only as shared libraries, so everything of Swift's is shared in a test runner.
+        words += ["--build-tests", "--no-static-swift-stdlib"]
+    else:
+        words += ["--product", request.product, "--static-swift-stdlib", "--disable-index-store"]
     if request.jobs:
         words += ["--jobs", str(request.jobs)]
     words += ["-Xlinker", f"-L{chosen.inside_sysroot}/usr/lib/static-only"]

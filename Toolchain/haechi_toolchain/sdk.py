@@ -171,7 +171,9 @@ def _write_bundle(bundle, version):
         }},
     }), encoding="utf-8")
     bundle.joinpath("toolset.json").write_text(_json({
-        "schemaVersion": "1.0", "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld"]},
+        "schemaVersion": "1.0",
+        # No executable may look for libraries where only this SDK has them.
+        "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld", "-no-toolchain-stdlib-rpath"]},
     }), encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ struct Phase {
         try phase.run()
         return .done
       } catch {
-        return .failed(error.description)
+        return error.isSkip ? .skipped(error.reason) : .failed(error.description)
       }
     }
   }

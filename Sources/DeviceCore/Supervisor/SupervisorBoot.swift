@@ -108,7 +108,7 @@ extension Supervisor {
       case .rootOfTrust(let report):
         rootOfTrust = report
         if case .alive = state { tell(.rootOfTrust(report)) }
-        say(.info, "root of trust: \(report.kind) \(report.manufacturer)")
+        say(.info, "root of trust: \(report.kind)\(report.manufacturer.isEmpty ? "" : " of maker \(report.manufacturer)")")
       case .log(let level, _, let text): say(level, "root of trust: \(text)")
       default: say(.error, "root of trust: its worker answered something else")
       }

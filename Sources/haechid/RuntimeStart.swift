@@ -1,0 +1,61 @@
+import LinuxProcess
+
+/// What the supervisor tells a runtime on its command line, and the runtime finds there again.
+struct RuntimeStart: Equatable {
+  /// The first argument of a runtime.
+  static let role = "runtime"
+
+  var listen: ListenAddress
+  var makerCertificate: String?
+  var stateFolder: String
+  /// Whom the runtime becomes; nil where it stays who it is.
+  var uid: UInt32?
+  var gid: UInt32?
+
+  /// `argv` of the runtime. The first is what process lists show.
+  var arguments: [String] {
+    [
+      "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", stateFolder, uid.map { String($0) } ?? "", gid.map { String($0) } ?? "",
+    ]
+  }
+
+  init(listen: ListenAddress, makerCertificate: String?, stateFolder: String, uid: UInt32?, gid: UInt32?) {
+    self.listen = listen
+    self.makerCertificate = makerCertificate
+    self.stateFolder = stateFolder
+    self.uid = uid
+    self.gid = gid
+  }
+
+  /// - Parameter arguments: what follows the role; nil where it is not as the supervisor writes it.
+  init?(arguments: [String]) {
+    guard arguments.count == 5, let listen = ListenAddress(arguments[0]) else { return nil }
+    let uid = UInt32(arguments[3])
+    let gid = UInt32(arguments[4])
+    // Both or neither: half a user would leave root's group, or root.
+    guard (uid == nil) == (gid == nil), (uid == nil) == arguments[3].isEmpty, (gid == nil) == arguments[4].isEmpty else { return nil }
+    self.init(
+      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], stateFolder: arguments[2], uid: uid, gid: gid)
+  }
+
+  /// What the runtime keeps of the system.
+  var sandbox: SandboxPolicy {
+    let user: (uid: UInt32, gid: UInt32)? =
+      if let uid, let gid { (uid, gid) } else { nil }
+    return SandboxPolicy(
+      user: user,
+      writableFolders: [stateFolder],
+      readablePaths: [
+        makerCertificate,
+        // Its own memory figures for /v1/status, and the bounds of its first stack, which the C library looks up.
+        "/proc/self",
+        // How many processors there are: the number of event loops.
+        "/sys/devices/system/cpu",
+      ].compactMap { $0 },
+      listenPorts: [listen.port],
+      // Event loops, the concurrency pool and the crash-free margin of a four-core board; processes of a developer's own user count too,
+      // so on a host there is no such limit.
+      maximumThreads: user == nil ? nil : 64,
+      isStrict: ThisBoard.isDevice)
+  }
+}

@@ -1,0 +1,26 @@
+import BoardAPI
+import Foundations
+import Glibc
+import LinuxProcess
+import Supervisor
+
+/// Wires the supervisor with this machine and this board, and runs it.
+func runSupervisor(options: HostOptions) -> Never {
+  do throws(SystemCallError) {
+    // Before anything is opened, or it would become standard output.
+    try Descriptors.fillStandard()
+    let board = ThisBoard.make(folder: options.folder)
+    let start = RuntimeStart(
+      listen: options.listen, makerCertificate: options.makerCertificate, stateFolder: board.runtimeStateFolder,
+      uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid)
+    let host = try LinuxProcessHost(runtimeArguments: start.arguments)
+    var limits = SupervisorLimits()
+    // A person waits for the sentence; there is no machine to wear out.
+    if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }
+    Supervisor(board: board, host: host, limits: limits).run()
+  } catch {
+    complain(error.description)
+    // PID 1 has no one to tell: the kernel panics, and its setting resets the machine.
+    exit(EX_OSERR)
+  }
+}

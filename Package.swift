@@ -88,7 +88,7 @@ var targets: [Target] = [
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
-  tests("Network", ["Foundations", nioCore, nioPosix]),
+  tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations"]),

@@ -68,10 +68,10 @@ private let fillTicket: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?
   guard let ssl, let session = SSL_get_session(ssl) else { return 0 }
   // A resumed session keeps what its first handshake wrote.
   guard SSL_session_reused(ssl) == 0 else { return 1 }
-  guard let chain = SSL_get0_verified_chain(ssl), OPENSSL_sk_num(chain) > 0 else { print("NOCHAIN"); return 0 }
+  guard let chain = SSL_get0_verified_chain(ssl), OPENSSL_sk_num(chain) > 0 else { return 0 }
   var end_s = Int64.max
   for index in 0..<OPENSSL_sk_num(chain) {
-    guard let entry = OPENSSL_sk_value(chain, index), let certificate = try? Certificate(retaining: OpaquePointer(entry)) else { print("BADCERT"); return 0 }
+    guard let entry = OPENSSL_sk_value(chain, index), let certificate = try? Certificate(retaining: OpaquePointer(entry)) else { return 0 }
     end_s = min(end_s, certificate.notAfter_s)
   }
   return withUnsafeBytes(of: end_s.bigEndian) { SSL_SESSION_set1_ticket_appdata(session, $0.baseAddress, $0.count) }

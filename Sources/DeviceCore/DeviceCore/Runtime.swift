@@ -50,6 +50,7 @@ struct Runtime {
       guard let source = ShortName(source) else { return }
       supervisor.sendLog(level, source: source, text)
     }
+    for note in configuration.notes { log.append(.warning, source: "core", note) }
     hub.connect { (name, value) async throws(SupervisorError) in
       try await supervisor.request { .setOutput(request: $0, name: name, value: value) }
     }

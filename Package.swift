@@ -6,7 +6,7 @@
 // Environment read here, set by Toolchain/cross-build:
 //   HAECHI_DEVICE=1      the device's own libraries are there (libgpiod 2, tpm2-tss): compile what needs them
 //   HAECHI_BOARD=NAME    the one board to link (default: virtual)
-//   HAECHI_VARIANT=NAME  debug | release | host (default: host)
+//   HAECHI_VARIANT=NAME  debug | release | host (default: host) | test (debug, and of the package only what runs in the test image)
 import PackageDescription
 
 let onDevice = Context.environment["HAECHI_DEVICE"] == "1"
@@ -61,7 +61,7 @@ var targets: [Target] = [
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
   core("SupervisorLink", ["Foundations"]),
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
-  core("Network", ["Foundations", nioCore]),
+  core("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1]),
   core("DeviceCore", ["LocalAPI", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix, nioConcurrency]),
 
@@ -88,7 +88,7 @@ var targets: [Target] = [
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "haechid"]),
-  tests("Network", ["Foundations", nioCore]),
+  tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
@@ -97,7 +97,7 @@ var targets: [Target] = [
     name: "sandbox-probe", dependencies: ["LinuxProcess", "Foundations", nioCore, nioPosix], path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
-  tests("LinuxBoard", ["BoardAPI", "LinuxProcess", "Foundations"]),
+  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
   tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 
@@ -115,14 +115,26 @@ if onDevice {
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
       path: "Sources/haechi", swiftSettings: swiftSettings),
-    tests("OperatorKit", ["DeviceCore", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
+    // Only the test against a real DHCP server runs it (Tests/Network/dnsmasq-test).
+    .executableTarget(
+      name: "dhcp-probe", dependencies: ["Network", "Foundations", nioCore, nioPosix], path: "Tests/Network/dhcp-probe",
+      swiftSettings: swiftSettings),
+    tests(
+      "OperatorKit",
+      ["DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }
 
+// The test image runs LinuxBoard's tests inside a machine: nothing else is cross-built for it.
+let inTestImage: Set = [
+  "CHaechi", "CGpiod", "CTss2", "Foundations", "BoardAPI", "LinuxProcess", "SimulatedSensors", "LinuxBoard", "QemuVirt", "LinuxBoardTests",
+]
+if variant == "test" { targets.removeAll { !inTestImage.contains($0.name) } }
+
 let package = Package(
   name: "Haechi",
-  products: [.executable(name: "haechid", targets: ["haechid"])] + (onDevice ? [] : [.executable(name: "haechi", targets: ["haechi"])]),
-  dependencies: [
+  products: variant == "test" ? [] : [.executable(name: "haechid", targets: ["haechid"])] + (onDevice ? [] : [.executable(name: "haechi", targets: ["haechi"])]),
+  dependencies: variant == "test" ? [] : [
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
   ],

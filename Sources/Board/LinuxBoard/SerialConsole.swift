@@ -13,8 +13,10 @@
     func write(line: String) {
       if opened == nil {
         // Not our controlling terminal: ^C on the line must not reach PID 1.
-        let number = open(device, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
-        // Before /dev is mounted there is nothing to write to; the next line tries again.
+        let flags = O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC
+        var number = open(device, flags)
+        // Before /dev is mounted there is only the node that the initramfs came with.
+        if number < 0 { number = open("/dev/console", flags) }
         guard number >= 0 else { return }
         opened = OwnedDescriptor(adopting: number)
       }

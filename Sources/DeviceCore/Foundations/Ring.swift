@@ -29,3 +29,5 @@ public struct Ring<Element> {
   /// The elements, oldest first.
   public var elements: [Element] { Array(places[oldest...] + places[..<oldest]) }
 }
+
+extension Ring: Sendable where Element: Sendable {}

@@ -1,0 +1,1 @@
+"""What make-image, inspect and qemu share: file formats written and read without outside tools."""

@@ -1,0 +1,181 @@
+import Crypto
+import Foundations
+import LocalAPI
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import TLS
+
+/// The device's one port: accepts, hands each connection to TLS and then to the API, and closes them when the device's state changes.
+final class APIListener: Sendable {
+  private let group: any EventLoopGroup
+  private let device: Device
+  private let api: APIServer
+  private let log: DeviceLog
+  private let limits: ConnectionLimits
+  private let ledger: ConnectionLedger
+  private let refusals: RefusalLog
+  private let context: NIOLockedValueBox<Device.Credentials>
+  private let server = NIOLockedValueBox<(any Channel)?>(nil)
+
+  init(group: any EventLoopGroup, device: Device, api: APIServer, log: DeviceLog, limits: ConnectionLimits) throws {
+    self.group = group
+    self.device = device
+    self.api = api
+    self.log = log
+    self.limits = limits
+    ledger = ConnectionLedger(limits: limits)
+    refusals = RefusalLog(log: log)
+    context = NIOLockedValueBox(try device.credentials())
+  }
+
+  /// Binds. Returns the address that it serves.
+  ///
+  /// - Parameter host: an address; nil for every address of both families.
+  func start(host: String?, port: Int) async throws -> SocketAddress {
+    let bootstrap = ServerBootstrap(group: group)
+      .serverChannelOption(.backlog, value: 64)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelInitializer { [self] channel in admit(channel) }
+    let channel: any Channel
+    do {
+      if let host {
+        channel = try await bootstrap.bind(to: SocketAddress(ipAddress: host, port: port)).get()
+      } else {
+        channel = try await bindBothFamilies(bootstrap, port: port)
+      }
+    } catch {
+      throw RuntimeError(
+        code: "listen-failed", reason: "port \(port) on \(host ?? "every address") cannot be served: is another process using it?", cause: error)
+    }
+    server.withLockedValue { $0 = channel }
+    guard let address = channel.localAddress else {
+      throw RuntimeError(code: "listen-failed", reason: "the listener on port \(port) has no address")
+    }
+    return address
+  }
+
+  /// One socket for both families (RFC 3493 section 5.3), or IPv4 alone where the kernel has no IPv6.
+  private func bindBothFamilies(_ bootstrap: ServerBootstrap, port: Int) async throws -> any Channel {
+    do {
+      return try await bootstrap.bind(to: SocketAddress(ipAddress: "::", port: port)).get()
+    } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
+      return try await bootstrap.bind(to: SocketAddress(ipAddress: "0.0.0.0", port: port)).get()
+    }
+  }
+
+  /// Refusing comes first: a connection too many costs no TLS object.
+  private func admit(_ channel: any Channel) -> EventLoopFuture<Void> {
+    guard let number = ledger.admit(channel) else {
+      refusals.note("a connection of \(ConnectionLedger.peerKey(channel.remoteAddress)) was closed: too many are open")
+      return channel.close()
+    }
+    let credentials = context.withLockedValue { $0 }
+    return channel.eventLoop.makeCompletedFuture {
+      let tls = try TLSHandler(server: credentials.context, handshakeDeadline: .milliseconds(limits.handshakeDeadline_ms))
+      let gate = HandshakeGate(
+        completed: { [self] channel, handshake in
+          guard let peer = handshake.peer else { throw RuntimeError(code: "no-certificate", reason: "the client has no certificate") }
+          let device = device
+          try api.configure(channel, connection: number) { device.judge(peer, generation: credentials.generation) }
+        },
+        refused: { [refusals] error in
+          refusals.note("a connection of \(ConnectionLedger.peerKey(channel.remoteAddress)) was refused: \(error)")
+        })
+      try channel.pipeline.syncOperations.addHandlers([tls, gate])
+    }
+  }
+
+  /// Serves the device's new state, and closes every connection but the one that asked for it.
+  func stateChanged(by connection: UInt64) throws {
+    let credentials = try device.credentials()
+    context.withLockedValue { $0 = credentials }
+    for channel in ledger.channels(except: connection) { channel.close(promise: nil) }
+  }
+
+  /// Accepts nobody more, lets answers under way finish within `grace_ms`, then closes what is left.
+  func shutDown(grace_ms: UInt64) async {
+    ledger.close()
+    try? await server.withLockedValue { $0 }?.close().get()
+    for channel in ledger.channels() {
+      channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(APIShutdown()) }
+    }
+    let end_ms = BootClock.now_ms() + grace_ms
+    while ledger.count > 0, BootClock.now_ms() < end_ms {
+      do { try await Task.sleep(for: .milliseconds(10)) } catch { break }
+    }
+    for channel in ledger.channels() { channel.close(promise: nil) }
+  }
+}
+
+/// Adds the API when, and only when, the handshake is complete.
+private final class HandshakeGate: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+
+  private let completed: (any Channel, TLSHandshakeCompleted) throws -> Void
+  private let refused: (any Error) -> Void
+  private var isOpen = false
+
+  init(completed: @escaping (any Channel, TLSHandshakeCompleted) throws -> Void, refused: @escaping (any Error) -> Void) {
+    self.completed = completed
+    self.refused = refused
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if let handshake = event as? TLSHandshakeCompleted, !isOpen {
+      do {
+        try completed(context.channel, handshake)
+        isOpen = true
+      } catch {
+        refused(error)
+        context.close(promise: nil)
+      }
+    } else if event is APIShutdown, !isOpen {
+      context.close(promise: nil)
+    } else {
+      context.fireUserInboundEventTriggered(event)
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    if isOpen { return context.fireErrorCaught(error) }
+    refused(error)
+    context.close(promise: nil)
+  }
+}
+
+/// Refusals in the log, at most 20 a minute: who can only knock must not be able to wash the log out.
+private final class RefusalLog: Sendable {
+  private static let window_ms: UInt64 = 60_000
+  private static let maximum = 20
+
+  private struct State {
+    var windowStart_ms: UInt64 = 0
+    var noted = 0
+    var left = 0
+  }
+  private let log: DeviceLog
+  private let state = NIOLockedValueBox(State())
+
+  init(log: DeviceLog) { self.log = log }
+
+  func note(_ text: String) {
+    let now_ms = BootClock.now_ms()
+    let (shows, left): (Bool, Int) = state.withLockedValue { state in
+      var left = 0
+      if now_ms - state.windowStart_ms >= Self.window_ms {
+        left = state.left
+        state = State(windowStart_ms: now_ms)
+      }
+      guard state.noted < Self.maximum else {
+        state.left += 1
+        return (false, left)
+      }
+      state.noted += 1
+      return (true, left)
+    }
+    if left > 0 { log.append(.warning, source: "tls", "\(left) more connections were refused before") }
+    if shows { log.append(.notice, source: "tls", text) }
+  }
+}

@@ -1,0 +1,163 @@
+import Crypto
+import Foundations
+import Identity
+import LocalAPI
+import TLS
+
+/// Which certificates count in which state: whom TLS lets in, what a caller is, and what provision and claim must bring.
+struct CertificateRules: Sendable {
+  let device: DeviceIdentifier
+  /// The maker's authority that is pinned in the firmware.
+  let maker: Certificate
+  let clock: WallClock
+
+  /// A checked owner CA.
+  struct Owner {
+    let certificate: Certificate
+    let identifier: OwnerIdentifier
+  }
+
+  // MARK: Callers
+
+  /// Whose certificates the handshake accepts.
+  func clientTrust(_ phase: LifeCyclePhase, owner: Certificate?) -> ClientTrust {
+    switch (phase, owner) {
+    case (.provisioned, _): .selfSigned
+    case (.owned, let owner?): .authority([owner], requiredUsage: HaechiObjectIdentifier.personUsage)
+    // Without an owner nobody but a station is let in, whatever else is the matter.
+    case (.blank, _), (.damaged, _), (.owned, nil): .authority([maker], requiredUsage: HaechiObjectIdentifier.stationUsage)
+    }
+  }
+
+  /// Who the holder of a certificate is in this state. That its chain is right was seen in the handshake.
+  func identity(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) throws(CertificateRefusal) -> CallerIdentity {
+    switch (phase, owner) {
+    case (.provisioned, _): ClaimantProfile.check(peer)
+    case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
+    case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
+    }
+  }
+
+  func refusal(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) -> CertificateRefusal? {
+    do {
+      _ = try identity(peer, phase: phase, owner: owner)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  func caller(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) -> CallerDecision {
+    do {
+      let identity = try identity(peer, phase: phase, owner: owner)
+      switch identity {
+      case .station: return .allowed(.station, name: identity.description)
+      case .claimant: return .allowed(.claimant, name: identity.description)
+      case .person(_, _, let role): return .allowed(CallerRole(role), name: identity.description)
+      case .device: return .refused(reason: "Devices have no role here yet.")
+      }
+    } catch {
+      return .refused(reason: error.reason)
+    }
+  }
+
+  // MARK: Own certificates
+
+  /// The certificate of a device that has no other.
+  func selfSigned(_ key: PrivateKey) throws(CryptoError) -> Certificate { try InitialDeviceProfile.selfSigned(key: key, now_s: clock.now_s()) }
+
+  /// The IDevID chain in `pem`, leaf first and without the maker's authority, or the problem that says why it is refused.
+  ///
+  /// - Parameter isKnown: it was accepted before, so its dates are not looked at again: a certificate that has ended, or a clock that was
+  ///   lost, is no damage to the device's state. Whoever connects judges the dates.
+  func checkMakerChain(_ pem: String, key: PublicKey, serialNumber: String, isKnown: Bool = false) throws(Problem) -> [Certificate] {
+    guard (1...64).contains(serialNumber.utf8.count), serialNumber.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+      throw .unprocessable("serial-number-invalid", "A serial number has 1 to 64 printable ASCII characters without spaces.", field: "serialNumber")
+    }
+    let (leaf, others) = try chain(pem)
+    do {
+      guard leaf.publicKeyDigest == key.digest else {
+        throw CertificateRefusal(.profile, "\(leaf.subject) is not the certificate of this device's key")
+      }
+      guard try InitialDeviceProfile.check(leaf) == device else { throw CertificateRefusal(.profile, "\(leaf.subject) is for another device") }
+      guard leaf.subjectSerialNumber == serialNumber else {
+        throw CertificateRefusal(.profile, "\(leaf.subject) does not have the serial number \(serialNumber)")
+      }
+      _ = try ChainVerifier(authorities: [maker], purpose: .server).verifiedChain(
+        leaf: leaf, intermediates: others, time_s: time_s(leaf, isKnown: isKnown))
+    } catch let refusal as CertificateRefusal {
+      throw refused(refusal, field: "certificateChain")
+    } catch {
+      throw .unprocessable("certificate-invalid", "The certificate chain cannot be checked.", field: "certificateChain")
+    }
+    return [leaf] + others.filter { $0 != maker }
+  }
+
+  /// The owner CA in `pem`, or the problem that says why it is refused.
+  func checkOwner(_ pem: String, isKnown: Bool = false) throws(Problem) -> Owner {
+    do {
+      let certificate = try Certificate(pem: pem)
+      let identifier = try OwnerAuthorityProfile.check(certificate)
+      if let refusal = certificate.refusal(at: time_s(certificate, isKnown: isKnown)) { throw refusal }
+      return Owner(certificate: certificate, identifier: identifier)
+    } catch let refusal as CertificateRefusal {
+      throw refused(refusal, field: "ownerCertificate")
+    } catch {
+      throw malformed(error, field: "ownerCertificate")
+    }
+  }
+
+  /// The LDevID chain in `pem`, leaf first and without the owner's authority, or the problem that says why it is refused.
+  func checkOperationalChain(_ pem: String, key: PublicKey, owner: Owner, isKnown: Bool = false) throws(Problem) -> [Certificate] {
+    let (leaf, others) = try chain(pem)
+    do {
+      guard leaf.publicKeyDigest == key.digest else {
+        throw CertificateRefusal(.profile, "\(leaf.subject) is not the certificate of the operational key that this device made for the claim")
+      }
+      let named = try OperationalDeviceProfile.check(leaf)
+      guard named.owner == owner.identifier else { throw CertificateRefusal(.profile, "\(leaf.subject) is for the owner \(named.owner)") }
+      guard named.device == device else { throw CertificateRefusal(.profile, "\(leaf.subject) is for the device \(named.device)") }
+      _ = try ChainVerifier(authorities: [owner.certificate], purpose: .server).verifiedChain(
+        leaf: leaf, intermediates: others, time_s: time_s(leaf, isKnown: isKnown))
+    } catch let refusal as CertificateRefusal {
+      throw refused(refusal, field: "certificateChain")
+    } catch {
+      throw .unprocessable("certificate-invalid", "The certificate chain cannot be checked.", field: "certificateChain")
+    }
+    return [leaf] + others.filter { $0 != owner.certificate }
+  }
+
+  private func time_s(_ certificate: Certificate, isKnown: Bool) -> Int64 {
+    let now_s = clock.now_s()
+    return isKnown ? max(certificate.notBefore_s, min(now_s, certificate.notAfter_s - 1)) : now_s
+  }
+
+  private func chain(_ pem: String) throws(Problem) -> (leaf: Certificate, others: [Certificate]) {
+    do {
+      let certificates = try Certificate.chain(pem: pem)
+      guard let leaf = certificates.first else { throw CryptoError(code: "malformed-input", reason: "there is no certificate") }
+      return (leaf, Array(certificates.dropFirst()))
+    } catch {
+      throw malformed(error, field: "certificateChain")
+    }
+  }
+
+  private func refused(_ refusal: CertificateRefusal, field: String) -> Problem {
+    .unprocessable(refusal.code, "The certificate is refused: \(refusal.reason).", field: field)
+  }
+
+  private func malformed(_ error: any Error, field: String) -> Problem {
+    let reason = (error as? CryptoError)?.reason ?? "it cannot be read"
+    return .unprocessable("certificate-malformed", "\(field) is not what it should be, certificates in PEM: \(reason).", field: field)
+  }
+}
+
+extension CallerRole {
+  init(_ role: Role) {
+    switch role {
+    case .viewer: self = .viewer
+    case .operator: self = .operator
+    case .admin: self = .admin
+    }
+  }
+}

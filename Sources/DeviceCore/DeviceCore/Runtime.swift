@@ -1,0 +1,228 @@
+public import BoardAPI
+import Crypto
+import Foundations
+import Identity
+import LocalAPI
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import SupervisorLink
+
+/// Runs the device until the supervisor says to end: the identity, the API, the product, and the link to the supervisor.
+///
+/// - Parameters:
+///   - product: what the device is for.
+///   - sensors: the board's.
+///   - link: the runtime's end of the supervisor's `SOCK_SEQPACKET` pair; owned from here on.
+/// - Throws: `RuntimeError` where it cannot start or go on. Whoever called ends the process then: the supervisor starts a new one.
+/// - Returns: after an orderly shutdown.
+public func runRuntime(configuration: RuntimeConfiguration, product: any Product, sensors: any Sensors, link: CInt) async throws {
+  let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.eventLoopCount))
+  do {
+    try await Runtime(configuration: configuration, product: product, sensors: sensors, group: group).run(link: link)
+  } catch {
+    try? await group.shutdownGracefully()
+    throw error
+  }
+  try await group.shutdownGracefully()
+}
+
+/// The parts of the runtime, wired. Start and end are lists: read `run`.
+struct Runtime {
+  /// A heartbeat after each full round; the supervisor waits several times as long before it calls the runtime hung.
+  static let heartbeat_ms: Int64 = 500
+  /// For the supervisor's first messages; it sends them before the runtime's first instruction.
+  static let introductionDeadline_ms: UInt64 = 10_000
+
+  let configuration: RuntimeConfiguration
+  let product: any Product
+  let sensors: any Sensors
+  let group: MultiThreadedEventLoopGroup
+
+  func run(link: CInt) async throws {
+    let clock = WallClock(floor_s: configuration.clockFloor_s)
+    let log = DeviceLog()
+    let hub = DeviceHub(description: product.description, log: log, clock: clock)
+    let inbox = Inbox(hub: hub)
+    let supervisor = try await SupervisorClient.start(
+      descriptor: link, on: group.next(), log: log, receive: inbox.receive, closed: { inbox.finish(.supervisorGone) })
+    log.mirror { level, source, text in
+      guard let source = ShortName(source) else { return }
+      supervisor.sendLog(level, source: source, text)
+    }
+    for note in configuration.notes { log.append(.warning, source: "core", note) }
+    hub.connect { (name, value) async throws(SupervisorError) in
+      try await supervisor.request { .setOutput(request: $0, name: name, value: value) }
+    }
+    try await inbox.waitForIntroduction(deadline_ms: Self.introductionDeadline_ms)
+    checkLines(hub, log)
+
+    let device = try Device.load(folder: configuration.stateFolder, maker: try makerAuthority(), clock: clock, log: log)
+    let service = DeviceServiceAdapter(device: device, hub: hub, configuration: configuration, clock: clock)
+    let listener = try APIListener(
+      group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits)
+    device.onChange { connection in
+      do {
+        try listener.stateChanged(by: connection)
+      } catch {
+        // The old rules must not go on serving: the runtime ends, and the next one starts with the new state.
+        inbox.finish(.failed("the new state cannot be served: \(error)"))
+      }
+    }
+    let address = try await listener.start(host: configuration.host, port: configuration.port)
+    log.append(.notice, source: "core", "serving \(address)")
+    supervisor.send(.ready)
+    configuration.onListening?(address.ipAddress ?? "", address.port ?? 0)
+
+    let ending = try await withThrowingTaskGroup(of: Ending?.self) { tasks in
+      tasks.addTask { try await beat(supervisor) }
+      tasks.addTask { try await runProduct(ProductContext(hub: hub, sensors: sensors, phase: { device.standing.phase })) }
+      tasks.addTask {
+        await setHostName(device.identifier, supervisor, log)
+        return nil
+      }
+      tasks.addTask { await inbox.ending() }
+      defer { tasks.cancelAll() }
+      while let ending = try await tasks.next() {
+        if let ending { return ending }
+      }
+      return .failed("nothing is left to run")
+    }
+    try await end(ending, listener, supervisor, log)
+  }
+
+  /// Orderly: no new connection, answers finished, the link last.
+  private func end(_ ending: Ending, _ listener: APIListener, _ supervisor: SupervisorClient, _ log: DeviceLog) async throws {
+    switch ending {
+    case .shutdown(let grace_ms):
+      log.append(.notice, source: "core", "ending in order, within \(grace_ms) ms")
+      // A fifth of the grace is left for the rest.
+      await listener.shutDown(grace_ms: UInt64(grace_ms) * 4 / 5)
+      await supervisor.close()
+    case .supervisorGone:
+      await listener.shutDown(grace_ms: 0)
+      throw RuntimeError(code: "supervisor-gone", reason: "the supervisor closed its link")
+    case .failed(let sentence):
+      log.append(.error, source: "core", sentence)
+      await listener.shutDown(grace_ms: 0)
+      throw RuntimeError(code: "product-failed", reason: sentence)
+    }
+  }
+
+  /// Heartbeats, each after a round through every event loop and the concurrency pool: a runtime of which a part stands still is silent.
+  private func beat(_ supervisor: SupervisorClient) async throws -> Ending? {
+    var count: UInt64 = 0
+    while !Task.isCancelled {
+      for eventLoop in group.makeIterator() { try await eventLoop.submit {}.get() }
+      await Task.detached {}.value
+      count += 1
+      supervisor.send(.heartbeat(count))
+      try await Task.sleep(for: .milliseconds(Self.heartbeat_ms))
+    }
+    return nil
+  }
+
+  private func runProduct(_ context: ProductContext) async throws -> Ending? {
+    do {
+      try await product.run(context)
+    } catch {
+      return Task.isCancelled ? nil : .failed("the product failed: \(error)")
+    }
+    return Task.isCancelled ? nil : .failed("the product ended by itself")
+  }
+
+  private func setHostName(_ identifier: DeviceIdentifier, _ supervisor: SupervisorClient, _ log: DeviceLog) async {
+    guard let name = ShortName(identifier.hostName) else { return }
+    do throws(SupervisorError) {
+      let outcome = try await supervisor.request { .setHostName(request: $0, name) }
+      if outcome != .done { log.append(.warning, source: "core", "the host name \(name) was not set: \(outcome)") }
+    } catch {
+      log.append(.warning, source: "core", "the host name \(name) was not set: \(error)")
+    }
+  }
+
+  private func checkLines(_ hub: DeviceHub, _ log: DeviceLog) {
+    for name in hub.missingLines() {
+      log.append(.error, source: "core", "the product declares \(name), and this board wires no such line: wire it or change the declaration")
+    }
+    // At the start every output has its safe value: the supervisor drove it there.
+    for actuator in hub.actuators() where actuator.on != actuator.safe {
+      log.append(.warning, source: "core", "\(actuator.name) starts \(actuator.on ? "on" : "off"), which the product does not declare as safe")
+    }
+  }
+
+  private func makerAuthority() throws(RuntimeError) -> Certificate {
+    let bytes = configuration.makerCertificate
+    do {
+      let certificate =
+        bytes.starts(with: "-----".utf8) ? try Certificate(pem: String(decoding: bytes, as: UTF8.self)) : try Certificate(der: bytes)
+      try MakerAuthorityProfile.check(certificate)
+      return certificate
+    } catch {
+      throw RuntimeError(code: "configuration-invalid", reason: "the maker's certificate that is pinned in the firmware cannot be used", cause: error)
+    }
+  }
+}
+
+/// Why the runtime ends.
+enum Ending: Sendable {
+  case shutdown(grace_ms: UInt32)
+  case supervisorGone
+  case failed(String)
+}
+
+/// Takes the supervisor's messages and keeps what they say.
+private final class Inbox: Sendable {
+  private let hub: DeviceHub
+  private struct Introduction {
+    var hasPhases = false
+    var isComplete = false
+  }
+  private let introduction = NIOLockedValueBox(Introduction())
+  private let endings: AsyncStream<Ending>
+  private let endingContinuation: AsyncStream<Ending>.Continuation
+
+  init(hub: DeviceHub) {
+    self.hub = hub
+    (endings, endingContinuation) = AsyncStream.makeStream(of: Ending.self, bufferingPolicy: .bufferingOldest(1))
+  }
+
+  @Sendable func receive(_ message: SupervisorMessage) {
+    switch message {
+    case .started(let count, let cause):
+      hub.update { facts in
+        facts.startCount = count
+        facts.startCause = cause
+      }
+    case .phase(let report): hub.update { if $0.phases.count < DeviceHub.maximumPhases { $0.phases.append(report) } }
+    case .phasesComplete: introduction.withLockedValue { $0.hasPhases = true }
+    case .line(let name, let isOutput, let value): hub.announceLine(name.text, isOutput: isOutput, value: value)
+    case .input(let name, let value, let at_us): hub.inputChanged(name.text, value: value, at_us: at_us)
+    case .answer: return
+    case .link(let up):
+      hub.update { $0.linkUp = up }
+      // After the phases come the lines, and after the lines the link: then everything that a start needs is known.
+      introduction.withLockedValue { $0.isComplete = $0.hasPhases }
+    case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
+    case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
+    case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
+    }
+  }
+
+  @Sendable func finish(_ ending: Ending) { endingContinuation.yield(ending) }
+
+  func ending() async -> Ending? {
+    for await ending in endings { return ending }
+    return nil
+  }
+
+  /// Waits until the phases of boot, the lines and the link are known.
+  func waitForIntroduction(deadline_ms: UInt64) async throws(RuntimeError) {
+    let end_ms = BootClock.now_ms() + deadline_ms
+    while BootClock.now_ms() < end_ms {
+      if introduction.withLockedValue({ $0.isComplete }) { return }
+      do { try await Task.sleep(for: .milliseconds(1)) } catch { break }
+    }
+    throw RuntimeError(code: "supervisor-silent", reason: "the supervisor did not tell phases, lines and link within \(deadline_ms) ms")
+  }
+}

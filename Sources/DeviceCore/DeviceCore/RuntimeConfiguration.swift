@@ -1,0 +1,47 @@
+/// What the runtime is told at its start.
+public struct RuntimeConfiguration: Sendable {
+  /// The folder that only the runtime's user may enter; it must exist. The runtime makes, replaces and removes files in it.
+  public var stateFolder: String
+  /// The maker's CA certificate: DER or PEM, at most 16 KiB.
+  public var makerCertificate: [UInt8]
+  /// A numeric address, nil for every address of both families.
+  public var host: String?
+  /// TCP; 0 lets the kernel choose.
+  public var port: Int
+  /// The board, as it names itself: `qemu-virt`.
+  public var hardwareModel: String
+  public var firmwareVersion: String
+  /// `release`, `debug` or `host`.
+  public var variant: String
+  /// No time before this is believed: when the firmware was built, seconds since 1970 UTC.
+  public var clockFloor_s: Int64
+  /// One is enough for a device; each costs about 100 KB.
+  public var eventLoopCount: Int
+  /// The DHCP client's socket and the interface's hardware address (6 bytes); nil where the board does without DHCP.
+  public var dhcp: (socket: CInt, hardwareAddress: [UInt8])?
+  /// Sentences for the log, from before there was one.
+  public var notes: [String]
+  /// What the API and the listener hold and wait for.
+  public var connectionLimits = ConnectionLimits()
+  /// Called once with the address and port that are served.
+  public var onListening: (@Sendable (_ address: String, _ port: Int) -> Void)?
+
+  public init(
+    stateFolder: String, makerCertificate: [UInt8], host: String? = nil, port: Int = 8443, hardwareModel: String, firmwareVersion: String,
+    variant: String, clockFloor_s: Int64, eventLoopCount: Int = 1, dhcp: (socket: CInt, hardwareAddress: [UInt8])? = nil,
+    notes: [String] = [], onListening: (@Sendable (_ address: String, _ port: Int) -> Void)? = nil
+  ) {
+    self.stateFolder = stateFolder
+    self.makerCertificate = makerCertificate
+    self.host = host
+    self.port = port
+    self.hardwareModel = hardwareModel
+    self.firmwareVersion = firmwareVersion
+    self.variant = variant
+    self.clockFloor_s = clockFloor_s
+    self.eventLoopCount = eventLoopCount
+    self.dhcp = dhcp
+    self.notes = notes
+    self.onListening = onListening
+  }
+}

@@ -1,0 +1,24 @@
+public import NIOCore
+import NIOHTTP1
+
+/// The local API, version 1: turns a channel of plain bytes (above TLS) into one that serves it.
+public struct APIServer: Sendable {
+  private let router: Router
+
+  public init(service: any DeviceService, limits: APILimits = APILimits()) {
+    router = Router(service: service, limits: limits)
+  }
+
+  /// Adds the API at the end of the channel's pipeline. Call on the channel's event loop.
+  ///
+  /// - Parameters:
+  ///   - connection: a number that no other connection of this runtime has.
+  ///   - caller: judges whom the connection belongs to; asked on every request and every event of a stream, also on resumed sessions.
+  public func configure(_ channel: any Channel, connection: UInt64, caller: @escaping @Sendable () -> CallerDecision) throws {
+    try channel.pipeline.syncOperations.addHandlers([
+      HTTPResponseEncoder(),
+      RequestDecoder(limits: router.limits),
+      APISession(router: router, connection: connection, caller: caller),
+    ])
+  }
+}

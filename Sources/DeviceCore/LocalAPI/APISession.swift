@@ -1,0 +1,257 @@
+import Foundations
+import NIOCore
+import NIOHTTP1
+
+/// Ends a connection in order: an answer under way is finished, a stream is ended. Sent down the pipeline as a user event.
+public struct APIShutdown: Sendable {
+  public init() {}
+}
+
+/// One connection's requests, one after the other: routes each, carries it out, answers.
+final class APISession: ChannelInboundHandler {
+  typealias InboundIn = RequestDecoder.RequestPart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private enum State {
+    case idle
+    /// The head is judged and the body is on its way.
+    case receiving(RequestHead, Result<Route, RouteRefusal>)
+    case answering
+    case streaming(EventStreamWriter)
+    /// The last answer is written; what still comes is thrown away.
+    case closing
+  }
+
+  private let router: Router
+  private let limits: APILimits
+  private let connection: UInt64
+  private let caller: @Sendable () -> CallerDecision
+  private var state = State.idle
+  /// Set when the answer under way is the last.
+  private var closesAfterAnswer = false
+  private var subscription: FeedSubscription?
+  private var keepAlive: RepeatedTask?
+  private var stall: Scheduled<Void>?
+
+  init(router: Router, connection: UInt64, caller: @escaping @Sendable () -> CallerDecision) {
+    self.router = router
+    self.limits = router.limits
+    self.connection = connection
+    self.caller = caller
+  }
+
+  // MARK: Requests
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    switch (unwrapInboundIn(data), state) {
+    case (.head(let head), .idle): receive(head, context)
+    case (.complete(let body), .receiving(let head, let verdict)): complete(head, verdict, body, context)
+    default: return
+    }
+  }
+
+  private func receive(_ head: RequestHead, _ context: ChannelHandlerContext) {
+    let verdict = router.route(head, caller: caller(), connection: connection)
+    state = .receiving(head, verdict)
+    closesAfterAnswer = head.closes
+    switch verdict {
+    case .failure(let refusal) where head.bodyLength_bytes > 0:
+      // Nobody wants the body that follows: say so now, and read no further.
+      refuse(head, refusal, closes: true, context)
+    case .success where head.expectsContinue && head.bodyLength_bytes > 0:
+      context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+    default: return
+    }
+  }
+
+  private func complete(_ head: RequestHead, _ verdict: Result<Route, RouteRefusal>, _ body: ByteBuffer, _ context: ChannelHandlerContext) {
+    switch verdict {
+    case .failure(let refusal): refuse(head, refusal, closes: refusal.closes, context)
+    case .success(let route):
+      // The body took its time: judge the caller again before anything happens.
+      if case .failure(let refusal) = router.route(head, caller: caller(), connection: connection) {
+        return refuse(head, refusal, closes: refusal.closes, context)
+      }
+      state = .answering
+      switch router.answer(route, body: body) {
+      case .ready(let response): finish(response, head, context)
+      case .stream(let feed): startStream(feed, context)
+      case .later(let operation):
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let eventLoop = context.eventLoop
+        Task {
+          let response = await operation()
+          eventLoop.execute {
+            let (session, context) = bound.value
+            session.finish(response, head, context)
+          }
+        }
+      }
+    }
+  }
+
+  private func refuse(_ head: RequestHead, _ refusal: RouteRefusal, closes: Bool, _ context: ChannelHandlerContext) {
+    let path = head.target.prefix { $0 != "?" }
+    state = .answering
+    finish(Response(refusal.problem, instance: String(path), fields: refusal.fields, closes: closes), head, context)
+  }
+
+  private func finish(_ response: Response, _ head: RequestHead, _ context: ChannelHandlerContext) {
+    guard case .answering = state, context.channel.isActive else { return }
+    if response.status >= 400 {
+      router.service.log(.notice, "\(head.method) \(head.target.prefix(100)) refused: \(response.status), connection \(connection)")
+    }
+    answer(response, lingers: response.status >= 400, omitsBody: head.method == "HEAD", context)
+  }
+
+  // MARK: Answers
+
+  /// - Parameter omitsBody: the answer to HEAD has the fields of one with a body and ends after them (RFC 9110 section 9.3.2).
+  private func answer(_ response: Response, lingers: Bool, omitsBody: Bool = false, _ context: ChannelHandlerContext) {
+    let closes = closesAfterAnswer || response.closes
+    var fields = commonFields(response.mediaType)
+    fields.add(name: "Content-Length", value: String(response.body.count))
+    for (name, value) in response.fields { fields.add(name: name, value: value) }
+    if closes { fields.add(name: "Connection", value: "close") }
+    let head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: fields)
+    state = closes ? .closing : .idle
+    context.write(wrapOutboundOut(.head(head)), promise: nil)
+    if !response.body.isEmpty && !omitsBody {
+      context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: response.body)))), promise: nil)
+    }
+    let taken = context.eventLoop.makePromise(of: Void.self)
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    // A peer that does not take its answer is given up.
+    stall = context.eventLoop.scheduleTask(in: .milliseconds(limits.stallDeadline_ms)) { bound.value.1.close(promise: nil) }
+    let linger = lingers ? limits.linger_ms : 0
+    taken.futureResult.whenComplete { _ in
+      let (session, context) = bound.value
+      session.stall?.cancel()
+      guard closes else { return }
+      if linger == 0 { return context.close(promise: nil) }
+      context.eventLoop.scheduleTask(in: .milliseconds(linger)) { bound.value.1.close(promise: nil) }
+    }
+    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: taken)
+  }
+
+  /// The fields of every answer. There is no Server field, and no Date: the clock may not be set yet (RFC 9110 section 6.6.1).
+  private func commonFields(_ type: MediaType) -> HTTPHeaders {
+    [
+      "Content-Type": type.rawValue,
+      "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+      "Cache-Control": "no-store",
+      "X-Content-Type-Options": "nosniff",
+    ]
+  }
+
+  // MARK: Streams
+
+  private func startStream(_ feed: Feed, _ context: ChannelHandlerContext) {
+    let writer = EventStreamWriter(limits: limits)
+    state = .streaming(writer)
+    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: commonFields(.eventStream))
+    context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    let eventLoop = context.eventLoop
+    subscription = router.service.subscribe(feed) { event in
+      eventLoop.execute {
+        let (session, context) = bound.value
+        session.pass(context) { $0.offer(event, context: context) }
+      }
+    }
+    keepAlive = context.eventLoop.scheduleRepeatedTask(
+      initialDelay: .milliseconds(limits.streamKeepAlive_ms), delay: .milliseconds(limits.streamKeepAlive_ms)
+    ) { _ in
+      let (session, context) = bound.value
+      session.pass(context) { $0.keepAlive(context: context) }
+    }
+  }
+
+  /// Passes something on to the stream's reader, if it still may read.
+  private func pass(_ context: ChannelHandlerContext, _ send: (EventStreamWriter) -> Bool) {
+    guard case .streaming(let writer) = state else { return }
+    if case .refused(let reason) = caller() {
+      router.service.log(.notice, "stream ended, connection \(connection): \(reason)")
+      return endStream(context)
+    }
+    if !send(writer) {
+      router.service.log(.notice, "stream closed, connection \(connection): its reader is too slow")
+      release()
+      context.close(promise: nil)
+    }
+  }
+
+  private func endStream(_ context: ChannelHandlerContext) {
+    release()
+    state = .closing
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    let taken = context.eventLoop.makePromise(of: Void.self)
+    stall = context.eventLoop.scheduleTask(in: .milliseconds(limits.linger_ms)) { bound.value.1.close(promise: nil) }
+    taken.futureResult.whenComplete { _ in
+      bound.value.0.stall?.cancel()
+      bound.value.1.close(promise: nil)
+    }
+    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: taken)
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if case .streaming(let writer) = state { writer.writabilityChanged(context: context) }
+    context.fireChannelWritabilityChanged()
+  }
+
+  // MARK: Ends
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    switch event {
+    case let refusal as RequestDecoder.RequestRefusal: refused(refusal, context)
+    case is APIShutdown: shutDown(context)
+    default: context.fireUserInboundEventTriggered(event)
+    }
+  }
+
+  private func refused(_ refusal: RequestDecoder.RequestRefusal, _ context: ChannelHandlerContext) {
+    router.service.log(.notice, "request refused, connection \(connection): \(refusal.problem.code): \(refusal.problem.detail)")
+    switch state {
+    case .idle, .receiving:
+      state = .answering
+      answer(Response(refusal.problem, instance: nil, closes: true), lingers: true, context)
+    case .answering: closesAfterAnswer = true
+    case .streaming: endStream(context)
+    case .closing: return
+    }
+  }
+
+  private func shutDown(_ context: ChannelHandlerContext) {
+    switch state {
+    case .idle, .receiving:
+      state = .closing
+      context.close(promise: nil)
+    case .answering: closesAfterAnswer = true
+    case .streaming: endStream(context)
+    case .closing: return
+    }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    release()
+    stall?.cancel()
+    state = .closing
+    context.fireChannelInactive()
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { release() }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    router.service.log(.info, "connection \(connection) ended: \(error)")
+    release()
+    state = .closing
+    context.close(promise: nil)
+  }
+
+  private func release() {
+    subscription?.cancel()
+    subscription = nil
+    keepAlive?.cancel()
+    keepAlive = nil
+  }
+}

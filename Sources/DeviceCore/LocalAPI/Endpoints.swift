@@ -1,0 +1,53 @@
+// Who may do what: the one table of the API. docs/openapi.json says the same to the outside, and a test holds the two equal.
+
+/// What an endpoint does.
+enum Operation: String, CaseIterable {
+  case getInfo, getStatus, getReadings, getActuators, getActuator, putActuator, getInputs, getEvents, getLogs
+  case getProvisioning, putProvisioning, getClaim, postClaim
+}
+
+/// One method of one path.
+struct Endpoint {
+  let operation: Operation
+  let method: String
+  /// `{name}` stands for one segment.
+  let path: String
+  let roles: Set<CallerRole>
+  /// In the order of preference where a client likes them equally.
+  var offered: [MediaType] = [.json]
+  /// True where a JSON body must come; else none may.
+  var takesBody = false
+  /// The query parameters that it knows.
+  var parameters: Set<String> = []
+  /// The statuses beyond 200 that its operation itself can give; those that every endpoint gives are in `commonStatuses`.
+  var statuses: Set<Int> = []
+
+  /// What any endpoint can answer: malformed, forbidden, not found (a path nearby), wrong method, not acceptable, time out, no length, too large
+  /// (413, 414, 431), wrong expectation.
+  static let commonStatuses: Set<Int> = [400, 403, 405, 406, 408, 411, 413, 414, 417, 431]
+
+  /// Every status that this endpoint can give.
+  var allStatuses: Set<Int> { Self.commonStatuses.union(statuses).union([200]).union(takesBody ? [415] : []) }
+}
+
+private let people: Set<CallerRole> = [.viewer, .operator, .admin]
+private let everyone = Set(CallerRole.allCases)
+
+/// Every endpoint there is.
+let endpointTable: [Endpoint] = [
+  Endpoint(operation: .getInfo, method: "GET", path: "/v1/info", roles: everyone),
+  Endpoint(operation: .getStatus, method: "GET", path: "/v1/status", roles: people),
+  Endpoint(operation: .getReadings, method: "GET", path: "/v1/readings", roles: people, offered: [.json, .eventStream]),
+  Endpoint(operation: .getActuators, method: "GET", path: "/v1/actuators", roles: people),
+  Endpoint(operation: .getActuator, method: "GET", path: "/v1/actuators/{name}", roles: people, statuses: [404]),
+  Endpoint(
+    operation: .putActuator, method: "PUT", path: "/v1/actuators/{name}", roles: [.operator, .admin], takesBody: true, statuses: [404, 429, 503]),
+  Endpoint(operation: .getInputs, method: "GET", path: "/v1/inputs", roles: people),
+  Endpoint(operation: .getEvents, method: "GET", path: "/v1/events", roles: people, offered: [.eventStream]),
+  Endpoint(operation: .getLogs, method: "GET", path: "/v1/logs", roles: [.admin], offered: [.json, .eventStream], parameters: ["after"]),
+  Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
+  Endpoint(
+    operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503]),
+  Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], statuses: [409, 503]),
+  Endpoint(operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, statuses: [409, 422, 503]),
+]

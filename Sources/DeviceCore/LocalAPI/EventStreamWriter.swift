@@ -1,0 +1,61 @@
+import NIOCore
+import NIOHTTP1
+
+/// Writes a server-sent event stream to one connection, no faster than its reader takes it.
+///
+/// What the socket does not take waits here, bounded; when the bound is reached, the reader is too slow and the connection is closed.
+/// Lives on the connection's event loop.
+final class EventStreamWriter {
+  private let limits: APILimits
+  private var waiting = CircularBuffer<ByteBuffer>()
+  private var waiting_bytes = 0
+  /// Set while the socket takes nothing.
+  private var stalledSince: NIODeadline?
+
+  init(limits: APILimits) { self.limits = limits }
+
+  /// Returns false where the reader is too slow.
+  func offer(_ event: StreamEvent, context: ChannelHandlerContext) -> Bool {
+    var bytes = context.channel.allocator.buffer(capacity: event.data.utf8.count + 48)
+    bytes.writeString("event: \(event.name)\n")
+    if let identifier = event.identifier { bytes.writeString("id: \(identifier)\n") }
+    bytes.writeString("data: \(event.data)\n\n")
+    return send(bytes, context: context)
+  }
+
+  /// Returns false where the reader has taken nothing for too long.
+  func keepAlive(context: ChannelHandlerContext) -> Bool {
+    if let stalledSince, context.eventLoop.now - stalledSince > .milliseconds(limits.stallDeadline_ms) { return false }
+    // A reader that is behind already has something to read.
+    guard waiting.isEmpty else { return true }
+    var bytes = context.channel.allocator.buffer(capacity: 16)
+    bytes.writeString(": keep-alive\n\n")
+    return send(bytes, context: context)
+  }
+
+  /// The socket takes bytes again, or stopped taking them.
+  func writabilityChanged(context: ChannelHandlerContext) {
+    stalledSince = context.channel.isWritable ? nil : context.eventLoop.now
+    while context.channel.isWritable, let bytes = waiting.popFirst() {
+      waiting_bytes -= bytes.readableBytes
+      write(bytes, context: context)
+    }
+  }
+
+  private func send(_ bytes: ByteBuffer, context: ChannelHandlerContext) -> Bool {
+    if context.channel.isWritable && waiting.isEmpty {
+      write(bytes, context: context)
+      return true
+    }
+    guard waiting.count < limits.streamQueueMaximumEvents, waiting_bytes + bytes.readableBytes <= limits.streamQueueMaximum_bytes else {
+      return false
+    }
+    waiting.append(bytes)
+    waiting_bytes += bytes.readableBytes
+    return true
+  }
+
+  private func write(_ bytes: ByteBuffer, context: ChannelHandlerContext) {
+    context.writeAndFlush(NIOAny(HTTPServerResponsePart.body(.byteBuffer(bytes))), promise: nil)
+  }
+}

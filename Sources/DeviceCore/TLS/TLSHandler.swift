@@ -1,0 +1,290 @@
+public import Foundations
+public import NIOCore
+
+/// TLS 1.3 in a channel's pipeline, for a server or a client: ciphertext on the network's side, plaintext on the application's.
+///
+/// - Fires `TLSHandshakeCompleted` as a user inbound event, once, before the first plaintext.
+/// - Writes before that wait. A write's promise succeeds when its ciphertext was written and fails with the error that ended the connection.
+/// - Reads only when the application asked for it (or for the handshake's own sake), and encrypts only while the channel is writable.
+/// - Fires `TLSError` through `errorCaught`, once, and then closes the channel by itself: the alert is sent first.
+/// - The peer's close_notify closes the channel, or with `allowsHalfClosure` fires `ChannelEvent.inputClosed`. An end of the
+///   connection without it is the error `truncated`.
+public final class TLSHandler: ChannelDuplexHandler {
+  public typealias InboundIn = ByteBuffer
+  public typealias InboundOut = ByteBuffer
+  public typealias OutboundIn = ByteBuffer
+  public typealias OutboundOut = ByteBuffer
+
+  enum State {
+    case idle
+    case handshaking
+    case established
+    /// Our close_notify is on its way; nothing more is delivered.
+    case closing
+    /// An error was reported; the alert is on its way and what arrives is thrown away.
+    case failing
+    case closed
+  }
+
+  let connection: TLSConnection
+  let handshakeDeadline: TimeAmount
+  let allowsHalfClosure: Bool
+  var state = State.idle
+  var context: ChannelHandlerContext?
+
+  /// Plaintext that waits, marked up to the last flush.
+  var pendingWrites = MarkedCircularBuffer<PendingWrite>(initialCapacity: 8)
+  struct PendingWrite {
+    var data: ByteBuffer
+    let promise: EventLoopPromise<Void>?
+  }
+
+  var deadlineTask: Scheduled<Void>?
+  /// The application asked for a read and has not been given any since.
+  var readRequested = false
+  var isDelivering = false
+  var isEncrypting = false
+  /// The peer has said that it writes no more.
+  var peerEnded = false
+  /// We have said that we write no more.
+  var ownEnded = false
+  var discardedBytes = 0
+  var failure: TLSError?
+  /// What waits for the output to be closed once all is encrypted.
+  var outputClosePromise: EventLoopPromise<Void>?
+  var closesOutput = false
+
+  /// What was agreed in the handshake; nil before it is complete. Use on the event loop only.
+  public private(set) var handshake: TLSHandshakeCompleted?
+
+  /// A server's side of one connection.
+  ///
+  /// - Parameters:
+  ///   - server: certificate, key and rules.
+  ///   - handshakeDeadline: a handshake that is not complete after this time, from the channel's activation, fails.
+  ///   - allowsHalfClosure: whether the application still writes after the peer has ended its side.
+  /// - Throws: `context-invalid` where memory is short.
+  public init(server: TLSServerContext, handshakeDeadline: TimeAmount, allowsHalfClosure: Bool = false) throws(TLSError) {
+    connection = try TLSConnection(server: server)
+    self.handshakeDeadline = handshakeDeadline
+    self.allowsHalfClosure = allowsHalfClosure
+  }
+
+  /// A client's side of one connection. Parameters as for a server.
+  ///
+  /// - Throws: `context-invalid` where memory is short.
+  public init(client: TLSClientContext, handshakeDeadline: TimeAmount, allowsHalfClosure: Bool = false) throws(TLSError) {
+    connection = try TLSConnection(client: client)
+    self.handshakeDeadline = handshakeDeadline
+    self.allowsHalfClosure = allowsHalfClosure
+  }
+
+  /// Keying material of this connection (RFC 8446 section 7.5). Use on the event loop, after the handshake.
+  ///
+  /// - Parameters:
+  ///   - label: says what it is for; for a channel binding `EXPORTER-Channel-Binding` with an empty context and 32 bytes (RFC 9266).
+  ///   - context: binds it to a value, nil for none.
+  ///   - count: how many bytes.
+  /// - Throws: `context-invalid` before the handshake is complete.
+  public func exportKeyingMaterial(label: String, context: [UInt8]?, count: Int) throws(TLSError) -> SecretBytes {
+    try connection.exportKeyingMaterial(label: label, context: context, count: count)
+  }
+
+  // MARK: life in the pipeline
+
+  public func handlerAdded(context: ChannelHandlerContext) {
+    self.context = context
+    if context.channel.isActive { start(context) }
+  }
+
+  public func handlerRemoved(context: ChannelHandlerContext) {
+    deadlineTask?.cancel()
+    failPendingWrites(failure ?? endedError())
+    state = .closed
+    self.context = nil
+  }
+
+  public func channelActive(context: ChannelHandlerContext) {
+    start(context)
+    context.fireChannelActive()
+  }
+
+  public func channelInactive(context: ChannelHandlerContext) {
+    deadlineTask?.cancel()
+    connection.inboundEnded = true
+    switch state {
+    case .handshaking: report(context, connection.truncation())
+    case .established:
+      deliver(context)
+      if state == .established, !peerEnded { report(context, connection.truncation()) }
+    default: break
+    }
+    state = .closed
+    failPendingWrites(failure ?? endedError())
+    context.fireChannelInactive()
+  }
+
+  private func start(_ context: ChannelHandlerContext) {
+    guard state == .idle else { return }
+    state = .handshaking
+    deadlineTask = context.eventLoop.assumeIsolated().scheduleTask(in: handshakeDeadline) { [weak self] in
+      guard let self, self.state == .handshaking, let context = self.context else { return }
+      self.fail(
+        context,
+        TLSError(
+          code: "handshake-timeout", reason: "the handshake was not complete after \(self.handshakeDeadline.nanoseconds / 1_000_000) ms",
+          side: .local))
+    }
+    proceed(context)
+    // Nobody else asks for the handshake's bytes where the application reads by itself.
+    if state == .handshaking { context.read() }
+  }
+
+  // MARK: inbound
+
+  public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let buffer = unwrapInboundIn(data)
+    switch state {
+    case .idle, .handshaking, .established: connection.receive(buffer)
+    case .closing, .failing:
+      discardedBytes += buffer.readableBytes
+      // Enough for what was under way when the alert went out; more is a peer that does not listen.
+      if discardedBytes > 1 << 20 { close(context) }
+    case .closed: break
+    }
+  }
+
+  public func channelReadComplete(context: ChannelHandlerContext) {
+    switch state {
+    case .handshaking: proceed(context)
+    case .established: deliver(context)
+    default: break
+    }
+    switch state {
+    case .handshaking, .closing, .failing: context.read()
+    case .established:
+      // Nothing came out of what arrived, and the application still waits: go on reading for it.
+      if readRequested, !peerEnded { context.read() }
+    case .idle, .closed: break
+    }
+  }
+
+  /// The handshake's next step.
+  func proceed(_ context: ChannelHandlerContext) {
+    let outcome = connection.handshake()
+    send(context, promise: nil)
+    switch outcome {
+    case .incomplete: break
+    case .complete: established(context)
+    case .ended: fail(context, connection.truncation())
+    case .failed(let error): fail(context, error)
+    }
+  }
+
+  private func established(_ context: ChannelHandlerContext) {
+    guard state == .handshaking else { return }
+    state = .established
+    deadlineTask?.cancel()
+    deadlineTask = nil
+    let completed = TLSHandshakeCompleted(
+      peer: connection.peerCertificate(), protocolVersion: connection.protocolVersion, cipher: connection.cipher, group: connection.group,
+      resumed: connection.isResumed)
+    handshake = completed
+    context.fireUserInboundEventTriggered(completed)
+    encryptPending(context)
+    if state == .established { deliver(context) }
+  }
+
+  /// Hands out what can be decrypted, while the application asks for it.
+  func deliver(_ context: ChannelHandlerContext) {
+    guard !isDelivering else { return }
+    isDelivering = true
+    defer { isDelivering = false }
+    while state == .established, readRequested, !peerEnded {
+      // Never more plaintext than ciphertext; bounded, so that a reader that stops is not given everything at once.
+      let room = min(max(connection.inboundBytes, connection.decryptedBytes, 1), 65_536)
+      var plaintext = context.channel.allocator.buffer(capacity: room)
+      let outcome = connection.decrypt(into: &plaintext)
+      send(context, promise: nil)
+      if plaintext.readableBytes > 0 {
+        readRequested = false
+        context.fireChannelRead(wrapInboundOut(plaintext))
+        context.fireChannelReadComplete()
+      }
+      guard state == .established else { return }
+      switch outcome {
+      case .complete: break
+      case .incomplete: return
+      case .ended: return endOfInput(context)
+      case .failed(let error): return fail(context, error)
+      }
+    }
+  }
+
+  private func endOfInput(_ context: ChannelHandlerContext) {
+    guard !peerEnded else { return }
+    peerEnded = true
+    if allowsHalfClosure, !ownEnded {
+      context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    } else {
+      closeOrderly(context, promise: nil)
+    }
+  }
+
+  public func read(context: ChannelHandlerContext) {
+    readRequested = true
+    guard !isDelivering else { return }
+    if state == .established, connection.inboundBytes > 0 || connection.decryptedBytes > 0 || connection.inboundEnded {
+      deliver(context)
+      guard state == .established, readRequested else { return }
+    }
+    context.read()
+  }
+
+  public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    guard case .inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+    connection.inboundEnded = true
+    switch state {
+    case .handshaking: proceed(context)
+    case .established:
+      // The transport's end is not the application's: that is what close_notify says, which may be still unread.
+      if readRequested { deliver(context) }
+    case .closing, .failing: close(context)
+    case .idle, .closed: break
+    }
+  }
+
+  // MARK: errors
+
+  /// Reports `error`, sends the alert that OpenSSL has written, and closes once the peer had a chance to read it.
+  func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
+    guard state != .failing, state != .closed else { return }
+    state = .failing
+    deadlineTask?.cancel()
+    connection.discardInbound()
+    send(context, promise: nil)
+    report(context, error)
+    guard state == .failing else { return }
+    failPendingWrites(error)
+    linger(context)
+  }
+
+  private func report(_ context: ChannelHandlerContext, _ error: TLSError) {
+    guard failure == nil else { return }
+    failure = error
+    context.fireErrorCaught(error)
+  }
+
+  func endedError() -> TLSError {
+    TLSError(code: "connection-closed", reason: "the TLS connection is closed", side: .local)
+  }
+
+  func failPendingWrites(_ error: TLSError) {
+    outputClosePromise?.fail(error)
+    outputClosePromise = nil
+    while let write = pendingWrites.popFirst() { write.promise?.fail(error) }
+  }
+}
+
+@available(*, unavailable)
+extension TLSHandler: Sendable {}

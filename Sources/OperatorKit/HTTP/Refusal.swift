@@ -1,0 +1,46 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// `ECONNREFUSED` of this system.
+let connectionRefused: CInt = ECONNREFUSED
+
+/// What a device's answer that is no success means, in one sentence with what to do.
+func refusal(_ answer: DeviceResponse, of request: DeviceRequest, by endpoint: Endpoint) -> OperatorError {
+  if (200..<300).contains(answer.status) {
+    return OperatorError("bad-answer", "\(endpoint) answered \(request.description) with '\(printable(answer.mediaType))' where \(request.wantsEvents ? "text/event-stream" : "application/json") was asked for")
+  }
+  let problem = answer.mediaType == "application/problem+json" ? try? JSONDecoder().decode(ProblemDetails.self, from: Data(answer.body)) : nil
+  var told = [problem?.title, problem?.detail].compactMap { $0 }.map { printable($0.prefix(400)) }.joined(separator: ": ")
+  if told.isEmpty { told = "no reason given" }
+  let advice: String
+  switch answer.status {
+  case 401, 403: advice = "; your role does not allow it, or not in the device's present state (see: haechi info)"
+  case 404: advice = "; the device has nothing of that name"
+  case 409: advice = "; the device's present state does not allow it (see: haechi info)"
+  case 429, 503: advice = "; it is busy, try again shortly"
+  default: advice = ""
+  }
+  let code = problem?.code.map { " \(printable($0.prefix(60)))" } ?? ""
+  return OperatorError("refused-by-device", "\(endpoint) refused \(request.description): \(answer.status)\(code): \(told)\(advice)")
+}
+
+/// Reads the JSON of a successful answer.
+///
+/// - Throws: `refused-by-device` for an answer that is no success; `bad-answer` where the JSON is not what the API documents.
+func decode<Value: Decodable>(_ type: Value.Type, _ answer: DeviceResponse, of request: DeviceRequest, by endpoint: Endpoint) throws(OperatorError) -> Value {
+  guard (200..<300).contains(answer.status), answer.mediaType == "application/json" else { throw refusal(answer, of: request, by: endpoint) }
+  do {
+    return try JSONDecoder().decode(type, from: Data(answer.body))
+  } catch {
+    throw OperatorError("bad-answer", "what \(endpoint) answered to \(request.description) is not what this haechi knows: \(explain(decoding: error)); one of the two may be of another version")
+  }
+}
+
+/// `value` as one line of JSON for a request's body.
+func encode(_ value: some Encodable) throws(OperatorError) -> [UInt8] {
+  do {
+    return Array(try JSONEncoder().encode(value))
+  } catch {
+    throw OperatorError("bad-argument", "a value could not be written as JSON", cause: error)
+  }
+}

@@ -1,0 +1,36 @@
+public import Foundations
+
+/// What went wrong on the operator's side, or what a device answered, with what to do about it.
+///
+/// Codes a script may rely on: `bad-argument`, `file-missing`, `file-exists`, `file-unreadable`, `file-unwritable`, `file-malformed`, `file-too-open`,
+/// `unknown-device`, `ambiguous-device`, `unreachable`, `silent`, `connection-lost`, `tls-refused`, `tls-failed`, `wrong-device`, `not-claimed`,
+/// `foreign-owner`, `unknown-maker`, `unknown-person`, `certificate-expired`, `bad-answer`, `answer-too-large`, `refused-by-device`.
+public struct OperatorError: HaechiError {
+  public let code: String
+  public let reason: String
+  public let cause: (any Error)?
+
+  public init(_ code: String, _ reason: String, cause: (any Error)? = nil) {
+    self.code = code
+    self.reason = reason
+    self.cause = cause
+  }
+
+  /// What the command line ends with: 64 wrong arguments, 69 not reachable, 77 refused by one side or the other, 1 anything else.
+  public var exitCode: Int32 {
+    switch code {
+    case "bad-argument": 64
+    case "unreachable", "silent", "connection-lost": 69
+    case "tls-refused", "tls-failed", "wrong-device", "not-claimed", "foreign-owner", "unknown-maker", "certificate-expired", "refused-by-device": 77
+    default: 1
+    }
+  }
+
+  /// Whether trying again later may help without anybody doing something: the network's troubles, not a refusal.
+  public var mayPassByItself: Bool {
+    switch code {
+    case "unreachable", "silent", "connection-lost": true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import Foundations
+import LocalAPI
+import NIOConcurrencyHelpers
+
+/// A device in memory that counts what was done to it, so that a test can say: nothing else happened.
+final class FakeDevice: DeviceService {
+  struct State {
+    var relay = false
+    /// Everything that changed something, in order.
+    var changes: [String] = []
+    var logs: [String] = []
+    var receivers: [UInt64: @Sendable (StreamEvent) -> Void] = [:]
+    var subscriptions: UInt64 = 0
+    var feeds: [Feed] = []
+  }
+  let state = NIOLockedValueBox(State())
+
+  var changes: [String] { state.withLockedValue { $0.changes } }
+  var followers: Int { state.withLockedValue { $0.receivers.count } }
+  func publish(_ event: StreamEvent) {
+    for receiver in state.withLockedValue({ Array($0.receivers.values) }) { receiver(event) }
+  }
+
+  func info() -> InfoDocument {
+    InfoDocument(
+      deviceId: "00112233445566778899", serialNumber: "HC-0001", manufacturer: "Haechi", model: "climate-node", hardwareModel: "virtual",
+      firmwareVersion: "0.1.0", variant: "host", lifeCycleState: .owned, ownerId: "99887766554433221100", damage: nil)
+  }
+  func status() -> StatusDocument {
+    StatusDocument(
+      state: .owned, uptimeMilliseconds: 12_345, startCount: 1, startCause: "boot",
+      bootPhases: [.init(name: "mounts", startedMicroseconds: 1, durationMicroseconds: 2, outcome: "done", detail: "")],
+      network: .init(linkUp: true, address: "10.0.2.15/24", router: "10.0.2.2", resolvers: ["10.0.2.3"]),
+      rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil), memory: .init(residentBytes: 1), time: "2026-01-31T12:00:00Z")
+  }
+  func readings() -> ReadingsDocument {
+    ReadingsDocument(readings: [ReadingDocument(name: "temperature", value: 21.5, unit: "Cel", time: "2026-01-31T12:00:00Z", simulated: true)])
+  }
+  func actuators() -> ActuatorsDocument {
+    ActuatorsDocument(actuators: [ActuatorDocument(name: "relay", on: state.withLockedValue { $0.relay }, safe: false)])
+  }
+  func inputs() -> InputsDocument { InputsDocument(inputs: [InputDocument(name: "button", active: false, changedMicroseconds: 7)]) }
+  func logs(after: UInt64) -> LogsDocument {
+    LogsDocument(records: [LogDocument(sequence: after + 1, uptimeMilliseconds: 5, level: "info", source: "core", text: "hello")], forgotten: 0)
+  }
+  func setActuator(_ name: String, on: Bool, caller: String) async throws(Problem) -> ActuatorDocument {
+    guard name == "relay" else { throw .unknownActuator(name, known: ["relay"]) }
+    state.withLockedValue { state in
+      state.relay = on
+      state.changes.append("set relay \(on) by \(caller)")
+    }
+    return ActuatorDocument(name: name, on: on, safe: false)
+  }
+  func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
+    ProvisioningDocument(deviceId: "00112233445566778899", certificateRequest: "pem", hardwareModel: "virtual", firmwareVersion: "0.1.0")
+  }
+  func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
+    state.withLockedValue { $0.changes.append("provision \(request.serialNumber) by connection \(connection)") }
+    return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: nil, lifeCycleState: .provisioned)
+  }
+  func claimOffer() async throws(Problem) -> ClaimOfferDocument {
+    ClaimOfferDocument(deviceId: "00112233445566778899", certificateRequest: "pem")
+  }
+  func claim(_ request: ClaimRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
+    state.withLockedValue { $0.changes.append("claim") }
+    return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: "99887766554433221100", lifeCycleState: .owned)
+  }
+  func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription {
+    let number = state.withLockedValue { state in
+      state.subscriptions += 1
+      state.receivers[state.subscriptions] = deliver
+      state.feeds.append(feed)
+      return state.subscriptions
+    }
+    return FeedSubscription { [state] in _ = state.withLockedValue { $0.receivers.removeValue(forKey: number) } }
+  }
+  func log(_ level: LogLevel, _ text: String) { state.withLockedValue { $0.logs.append(text) } }
+}

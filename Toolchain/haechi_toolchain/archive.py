@@ -44,6 +44,8 @@ def _retry(action, steps, what):
     for pause_s in PAUSES_BETWEEN_TRIES_S:
         try:
             return action()
+        except _DiskFull:
+            raise
         except ToolchainError as error:
             steps.note(f"{what} failed ({error}) – trying again in {pause_s} s")
             time.sleep(pause_s)
@@ -61,6 +63,10 @@ def require_programs(names):
     missing = [name for name in names if not shutil.which(name)]
     if missing:
         raise ToolchainError(f"{', '.join(missing)} is needed and not installed; install it with the system's package manager.")
+
+
+class _DiskFull(ToolchainError):
+    """Trying again does not help."""
 
 
 class Index:
@@ -199,6 +205,9 @@ class Index:
         with _package_client(self._steps):
             result = subprocess.run(["apt-get", "download", "-qq", *wanted], cwd=self._downloads, env=environment,
                                     capture_output=True, text=True, check=False)
+        if "No space left" in result.stderr:
+            raise _DiskFull(f"the disk of {self._downloads} became full during a download; free some space "
+                                 "or set HAECHI_CACHE to a folder on a larger disk.")
         if result.returncode:
             raise ToolchainError(f"a download from {self._suite} did not succeed: {_last_line(result.stderr, 'apt-get said nothing')}.")
         for package in packages:

@@ -161,6 +161,7 @@ def cross_build(request, steps):
     (scratch / "what.json").write_text(json.dumps({"tree": str(tree), "package": str(package), "board": request.board,
                                                    "variant": request.variant, "sdk": chosen.key}) + "\n", encoding="utf-8")
     with cache.lock(scratch / "lock", steps, "this build folder"):
+        _forget_stale_modules(request, tree, scratch)
         steps.run("swift build", lambda: _run_swift_build(request, chosen, tree, package, scratch))
         binary = _find_binary(request, scratch)
         return steps.run("output", lambda: _put_out(request, chosen, binary, steps))
@@ -185,6 +186,9 @@ def _run_swift_build(request, chosen, tree, package, scratch):
     if request.jobs:
         words += ["--jobs", str(request.jobs)]
     words += ["-Xlinker", f"-L{chosen.inside_sysroot}/usr/lib/static-only"]
+    # Times of header files are not part of what is built: they would get into the debug information by way of the
+    # compiled C modules, and from there into the build identifier. _forget_stale_modules does their other work.
+    words += ["-Xcc", "-Xclang", "-Xcc", "-fno-pch-timestamp"]
     for option in LINKER_OPTIONS:
         words += ["-Xlinker", option]
     environment = {"HAECHI_DEVICE": "1", "HAECHI_BOARD": request.board, "HAECHI_VARIANT": request.variant,
@@ -210,6 +214,26 @@ def _run_swift_build(request, chosen, tree, package, scratch):
             raise ToolchainError(f"the compiler and the SDK's libraries are of different versions ({last}).")
         what = "the tests" if request.build_tests else f"the product {request.product}"
         raise ToolchainError(f"swift build could not build {what} (exit status {status}); its messages are above.")
+
+
+def _forget_stale_modules(request, tree, scratch):
+    """Removes the compiled C modules when a header, a module map or the package's manifest has changed. They carry no
+    file times here, and by its size alone the compiler does not see every change of a header."""
+    digest = hashlib.sha256()
+    for parent, folders, files in os.walk(tree):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not os.path.islink(os.path.join(parent, name)))
+        for name in sorted(files):
+            if name.endswith((".h", ".modulemap")) or name in ("Package.swift", "Package.resolved"):
+                path = os.path.join(parent, name)
+                if os.path.isfile(path):
+                    with open(path, "rb") as file:
+                        digest.update(f"{os.path.relpath(path, tree)}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+    stamp = scratch / f"headers-{request.configuration}"
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != digest.hexdigest():
+        modules = scratch / "swift" / sdk.TRIPLE / request.configuration / "ModuleCache"
+        if modules.exists():
+            cache.remove_tree(modules)
+        stamp.write_text(digest.hexdigest(), encoding="utf-8")
 
 
 def _find_binary(request, scratch):

@@ -25,7 +25,7 @@ def parse(text, source):
             excludes.append(words[1])
         elif words[0] == "link" and len(words) == 3:
             links.append((words[1], words[2]))
-        elif len(words) == 1:
+        elif len(words) == 1 and words[0] not in ("exclude", "link"):
             names.append(words[0])
         else:
             raise ToolchainError(f"{source} line {number} must be a package name, \"exclude PATTERN\" or \"link PATH TARGET\".")

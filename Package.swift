@@ -87,11 +87,15 @@ var targets: [Target] = [
   tests("Identity", ["Crypto", "Foundations"]),
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("SupervisorLink", ["Foundations"]),
-  tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
-  tests("Network", ["Foundations", nioCore, nioPosix]),
+  tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "haechid"]),
+  tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
-  tests("LinuxProcess", ["BoardAPI", "Foundations"]),
+  tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
+  // Enters the runtime's sandbox and does one thing in it, for LinuxProcessTests.
+  .executableTarget(
+    name: "sandbox-probe", dependencies: ["LinuxProcess", "Foundations", nioCore, nioPosix], path: "Tests/SandboxProbe",
+    swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
   tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
   tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
@@ -115,7 +119,9 @@ if onDevice {
     .executableTarget(
       name: "dhcp-probe", dependencies: ["Network", "Foundations", nioCore, nioPosix], path: "Tests/Network/dhcp-probe",
       swiftSettings: swiftSettings),
-    tests("OperatorKit", ["DeviceCore", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
+    tests(
+      "OperatorKit",
+      ["DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }
 

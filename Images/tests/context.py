@@ -1,13 +1,23 @@
 """Lets the tests import what they test, and makes small ELF files for them."""
 
+import importlib.util
 import struct
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(IMAGES))
 
 from assembly import elf  # noqa: E402
+
+
+def load_program(name):
+    """A program of Images/ (they have no .py in their names) as a module."""
+    loader = SourceFileLoader(name.replace("-", "_") + "_program", str(IMAGES / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def make_elf(

@@ -1,16 +1,14 @@
 """The inspector's eyes: a clean image has no finding; each thing that is planted in it is found."""
 
 import hashlib
-import importlib.util
 import json
 import stat
 import subprocess
 import tempfile
 import unittest
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-from context import IMAGES, make_elf
+from context import load_program, make_elf
 from assembly import cpio, disk, evaluate, initramfs, sbom
 from test_initramfs import LIBRARIES, PROGRAM
 
@@ -20,13 +18,6 @@ CHECKS = [evaluate.programs_to_talk_to, evaluate.accounts, evaluate.modes, evalu
 
 def findings(entries):
     return [finding for check in CHECKS for finding in check(entries)]
-
-
-def load_inspect():
-    loader = SourceFileLoader("inspect_image", str(IMAGES / "inspect"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("inspect_image", loader))
-    loader.exec_module(module)
-    return module
 
 
 def private_key(*arguments):
@@ -179,7 +170,7 @@ class WholeImage(unittest.TestCase):
             self.make(folder, entries)
             if change:
                 change(folder)
-            return dict(load_inspect().checks(folder))
+            return dict(load_program("inspect").checks(folder))
 
     def failing(self, results):
         return {title.split()[1] for title, found in results.items() if found}

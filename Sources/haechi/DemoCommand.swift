@@ -10,7 +10,7 @@ struct Living: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "living", abstract: "Show a device's state, readings and events live, until Ctrl-C.",
     discussion: """
-      On a terminal one picture is kept up to date in place; into a pipe or a file each change is a line.
+      On a terminal one picture is kept up to date in place; into a pipe or a file each change is a line. \
       When the connection breaks it says so, and comes back by itself.
       """)
   @Option(name: .long, help: ArgumentHelp("End after this many readings, for scripts.", valueName: "n"))

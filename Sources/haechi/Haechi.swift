@@ -9,23 +9,25 @@ struct Haechi: AsyncParsableCommand {
     discussion: """
       A device begins blank: it knows only its own key and the maker's CA that its firmware pins.
 
-        1. The maker's station gives it its identity:       haechi provision --device HOST:PORT
-        2. Its owner claims it, and only the owner's
-           people may talk to it from then on:              haechi claim --device HOST:PORT
-        3. Use it:                                          haechi status
-                                                            haechi readings --follow
-                                                            haechi set relay on
-                                                            haechi logs --follow
+        1. The maker's station gives it its identity (IDevID):
+             haechi provision --device HOST:PORT
+        2. Its owner claims it; from then on only the owner's people get in:
+             haechi claim --device HOST:PORT
+        3. Use it:
+             haechi status
+             haechi readings --follow
+             haechi set relay on
+             haechi logs --follow
 
-      To try it without a factory, make a throwaway maker first (haechi maker new), and give its
-      maker-ca.der to the firmware. Every connection is TLS 1.3 with certificates on both sides; there are
-      no passwords. Keys and what is known of devices lie in HAECHI_HOME (default: ~/.config/haechi).
+      To try it without a factory, make a throwaway maker first (haechi maker new) and give its maker-ca.der to the firmware. \
+      Every connection is TLS 1.3 with certificates on both sides; there are no passwords. Keys, and what is known of \
+      devices, lie in HAECHI_HOME (default: ~/.config/haechi).
 
-      With one known device no --device is needed. With --json every command prints JSON for programs, one
-      value a line where it follows something; errors then are JSON too, on standard error.
+      With one known device no --device is needed. With --json every command prints JSON for programs, one value a line \
+      where it follows something; errors then are JSON too, on standard error.
 
-      Exit codes: 0 done; 64 wrong arguments; 69 the device cannot be reached, is silent or gone (trying
-      again may help); 77 the device or its certificate was refused, or it refused you; 1 anything else.
+      Exit codes: 0 done; 64 wrong arguments; 69 the device cannot be reached, is silent or gone (trying again may help); \
+      77 one side refused the other; 1 anything else.
       """,
     subcommands: [
       MakerCommand.self, Provision.self, Claim.self, Devices.self, PersonCommand.self,

@@ -10,8 +10,8 @@ struct MakerNew: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "new", abstract: "Make a throwaway maker: a CA and a station certificate.",
     discussion: """
-      Writes maker-ca.pem, maker-ca.der (the one to pin in the firmware), maker-ca.key, station.pem and
-      station.key, the keys readable by you alone. Nothing that is there is overwritten. It is meant for
+      Writes maker-ca.pem, maker-ca.der (the one to pin in the firmware), maker-ca.key, station.pem and \
+      station.key, the keys readable by you alone. Nothing that is there is overwritten. It is meant for \
       trying and for development: a real maker keeps the CA's key in a hardware module, not in a file.
       """)
 
@@ -36,9 +36,9 @@ struct Provision: HaechiCommand {
   static let configuration = CommandConfiguration(
     abstract: "Give a blank device its identity (IDevID), as the maker's station.",
     discussion: """
-      Connects with the station's certificate, which the device checks against the maker's CA pinned in its
-      firmware; reads the device's certificate request, checks that it is signed by the key that the device
-      proved in the handshake, signs its IDevID certificate (IEEE 802.1AR) and installs it.
+      Connects with the station's certificate, which the device checks against the maker's CA pinned in its \
+      firmware; reads the device's certificate request, checks that it is signed by the key that the device \
+      proved in the handshake, signs its IDevID certificate (IEEE 802.1AR) and installs it. \
       A blank device cannot prove yet who it is: do this where you know what is at the other end of the wire.
       """)
 

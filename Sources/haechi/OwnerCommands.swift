@@ -5,9 +5,9 @@ struct Claim: HaechiCommand {
   static let configuration = CommandConfiguration(
     abstract: "Become the owner of a provisioned device.",
     discussion: """
-      Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use,
-      signs the device's operational certificate (LDevID, 90 days) and a client certificate for you (role
-      admin, 90 days), and remembers the device. From then on the device answers only people of this owner.
+      Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use, \
+      signs the device's operational certificate (LDevID, 90 days) and a client certificate for you (role \
+      admin, 90 days), and remembers the device. From then on the device answers only people of this owner. \
       The maker's CA is known after maker new or provision on this machine; otherwise name it.
       """)
 
@@ -29,7 +29,7 @@ struct Claim: HaechiCommand {
   func execute() async throws {
     let home = try common.openHome()
     let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa)
-    let done = try await claiming.run(device: device, deviceId: deviceId, person: name ?? Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator", alias: alias)
+    let done = try await claiming.run(device: device, deviceId: deviceId, person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias)
     try show(done, json: common.json, (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
       "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
       "  owner    \(done.ownerId)",
@@ -70,12 +70,12 @@ struct PersonAdd: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Issue a client certificate for a person, or renew it.",
     discussion: """
-      viewer reads state, readings and inputs; operator also drives outputs; admin also reads the log.
-      Writes people/NAME.pem and people/NAME.key in the owner's folder; use them with --as NAME, or with
+      viewer reads state, readings and inputs; operator also drives outputs; admin also reads the log. \
+      Writes people/NAME.pem and people/NAME.key in the owner's folder; use them with --as NAME, or with \
       curl --cert and --key. With --renew a new key and certificate replace the old ones.
       """)
 
-  @Argument(help: "The person's name: letters, digits, '-', '_' or '.'.")
+  @Argument(help: "The person's name: 1 to 32 of a-z, 0-9, '.', '-' or '_'.")
   var name: String
   @Option(name: .long, help: "viewer, operator or admin.")
   var role = "viewer"

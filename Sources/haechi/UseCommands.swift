@@ -51,7 +51,7 @@ struct SetActuator: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "set", abstract: "Switch an output on or off.",
     discussion: """
-      Needs the role operator or admin. What the device prints is the state that it has really driven.
+      Needs the role operator or admin. What the device prints is the state that it has really driven. \
       Without arguments it lists the outputs and their safe values, which they take whenever the device cannot be trusted.
       """)
   @Argument(help: "The output's name, such as relay.")

@@ -5,14 +5,14 @@ import SupervisorLink
 
 /// Linux, as the supervisor sees it.
 final class LinuxProcessHost: ProcessHost {
-  private let runtimeArguments: [String]
+  private let runtimeArguments: () -> [String]
   private let signals: SignalDescriptor
   private var link: PacketSocket?
   private var workers: [Int32: Worker] = [:]
   private var isEndRequested = false
 
-  /// - Parameter runtimeArguments: `argv` of every runtime.
-  init(runtimeArguments: [String]) throws(SystemCallError) {
+  /// - Parameter runtimeArguments: gives the `argv` of the next runtime.
+  init(runtimeArguments: @escaping () -> [String]) throws(SystemCallError) {
     self.runtimeArguments = runtimeArguments
     signals = try SignalDescriptor()
   }
@@ -46,7 +46,7 @@ final class LinuxProcessHost: ProcessHost {
       let (own, handed) = try PacketSocket.makePair()
       defer { Descriptors.close(handed) }
       let process = try ChildProcess.startSelf(
-        arguments: runtimeArguments, handed: [handed, dhcpSocket], keepsStandardError: Self.keepsStandardError)
+        arguments: runtimeArguments(), handed: [handed, dhcpSocket], keepsStandardError: Self.keepsStandardError)
       link = own
       return process
     } catch {

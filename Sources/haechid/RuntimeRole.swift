@@ -14,7 +14,7 @@ func runAsRuntime(arguments: [String]) -> Never {
     // Before the sandbox, so that a crash in it is on record too.
     try recordCrashes()
     let notes = try Sandbox.enter(start.sandbox, supervisor: supervisor)
-    runRuntime(start, notes: notes)
+    try serve(start, notes: notes)
   } catch {
     // The link is there from the first instruction on: the supervisor hears why.
     let link = PacketSocket(taking: Descriptors.link)

@@ -1,3 +1,4 @@
+import Foundations
 import LinuxProcess
 
 /// What the supervisor tells a runtime on its command line, and the runtime finds there again.
@@ -11,31 +12,37 @@ struct RuntimeStart: Equatable {
   /// Whom the runtime becomes; nil where it stays who it is.
   var uid: UInt32?
   var gid: UInt32?
+  /// Of the interface, for the DHCP client; nil where the board does without DHCP.
+  var hardwareAddress: [UInt8]?
 
   /// `argv` of the runtime. The first is what process lists show.
   var arguments: [String] {
     [
       "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", stateFolder, uid.map { String($0) } ?? "", gid.map { String($0) } ?? "",
+      hexadecimal(hardwareAddress ?? []),
     ]
   }
 
-  init(listen: ListenAddress, makerCertificate: String?, stateFolder: String, uid: UInt32?, gid: UInt32?) {
+  init(listen: ListenAddress, makerCertificate: String?, stateFolder: String, uid: UInt32?, gid: UInt32?, hardwareAddress: [UInt8]?) {
     self.listen = listen
     self.makerCertificate = makerCertificate
     self.stateFolder = stateFolder
     self.uid = uid
     self.gid = gid
+    self.hardwareAddress = hardwareAddress
   }
 
   /// - Parameter arguments: what follows the role; nil where it is not as the supervisor writes it.
   init?(arguments: [String]) {
-    guard arguments.count == 5, let listen = ListenAddress(arguments[0]) else { return nil }
+    guard arguments.count == 6, let listen = ListenAddress(arguments[0]) else { return nil }
     let uid = UInt32(arguments[3])
     let gid = UInt32(arguments[4])
     // Both or neither: half a user would leave root's group, or root.
     guard (uid == nil) == (gid == nil), (uid == nil) == arguments[3].isEmpty, (gid == nil) == arguments[4].isEmpty else { return nil }
+    guard let hardwareAddress = bytes(hexadecimal: arguments[5]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
     self.init(
-      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], stateFolder: arguments[2], uid: uid, gid: gid)
+      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], stateFolder: arguments[2], uid: uid, gid: gid,
+      hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress)
   }
 
   /// What the runtime keeps of the system.
@@ -47,8 +54,11 @@ struct RuntimeStart: Equatable {
       writableFolders: [stateFolder],
       readablePaths: [
         makerCertificate,
-        // Its own memory figures for /v1/status, and the bounds of its first stack, which the C library looks up.
-        "/proc/self",
+        ThisBoard.isDevice ? BuildFacts.path : nil,
+        // Its memory figures for /v1/status, the bounds of its first stack, which the C library looks up, and /proc/THREAD/stat of each of its
+        // threads: Dispatch ends the process where it cannot read that, and a rule cannot name threads that are still to come. What tells
+        // something of other processes (maps, environment, memory) asks for the right to trace them, which the sandbox has not.
+        "/proc",
         // How many processors there are: the number of event loops.
         "/sys/devices/system/cpu",
       ].compactMap { $0 },

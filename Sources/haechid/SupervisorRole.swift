@@ -10,10 +10,14 @@ func runSupervisor(options: HostOptions) -> Never {
     // Before anything is opened, or it would become standard output.
     try Descriptors.fillStandard()
     let board = ThisBoard.make(folder: options.folder)
-    let start = RuntimeStart(
-      listen: options.listen, makerCertificate: options.makerCertificate, stateFolder: board.runtimeStateFolder,
-      uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid)
-    let host = try LinuxProcessHost(runtimeArguments: start.arguments)
+    let host = try LinuxProcessHost {
+      // At each start: the interface may have come late.
+      let hardwareAddress = try? board.network.hardwareAddress()
+      return RuntimeStart(
+        listen: options.listen, makerCertificate: options.makerCertificate, stateFolder: board.runtimeStateFolder,
+        uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress
+      ).arguments
+    }
     var limits = SupervisorLimits()
     // A person waits for the sentence; there is no machine to wear out.
     if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }

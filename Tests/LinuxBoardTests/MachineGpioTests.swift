@@ -77,6 +77,25 @@ struct MachineGpioTests {
     #expect(throws: BoardError.self) { try gpio.open(board.lines) }
   }
 
+  /// A release image wires the machine's own chip, on which nothing is soldered: what is driven is read back.
+  @Test func theMachinesOwnChipIsThereForRelease() throws {
+    let relay = LineDescription(name: "relay", role: .output(safe: false))
+    let button = LineDescription(name: "button", role: .input(debounce_us: 5_000))
+    let gpio = LinuxGpio(wiring: [
+      LineWiring(relay, chipLabel: "9030000.pl061", position: .offset(0)),
+      LineWiring(button, chipLabel: "9030000.pl061", position: .offset(2)),
+    ])
+    try gpio.open([relay, button])
+    #expect(try gpio.value(of: "relay") == false)
+    try gpio.set("relay", to: true)
+    #expect(try gpio.value(of: "relay"))
+    #expect(gpio.driveSafe() == [])
+    #expect(try gpio.value(of: "relay") == false)
+    #expect(try gpio.value(of: "button") == false)
+    #expect(gpio.eventDescriptors.count == 1)
+    #expect(try gpio.takeEvents() == [])
+  }
+
   /// Someone else's request of the same line, a chip that is not there, a line that the chip has not.
   @Test func whatCannotBeOpenedIsNamed() throws {
     _ = try Self.opened.get()

@@ -116,7 +116,7 @@ import Testing
     }
     for whole in NetlinkFixtures.all {
       for length in 0...whole.count { feed(Array(whole.prefix(length))) }
-      for _ in 0..<5_000 {
+      for _ in 0..<1_500 {
         var bytes = whole
         for _ in 0..<Int.random(in: 1...4, using: &random) {
           bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
@@ -124,10 +124,10 @@ import Testing
         feed(bytes)
       }
     }
-    for _ in 0..<20_000 {
+    for _ in 0..<6_000 {
       feed((0..<Int.random(in: 0...96, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) })
     }
     // Enough of them got past the header for this to have tried what lies behind.
-    #expect(parsed > 10_000)
+    #expect(parsed > 4_000)
   }
 }

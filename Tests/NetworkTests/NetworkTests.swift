@@ -1,1 +1,18 @@
-import Testing
+import Network
+
+/// A seeded generator (SplitMix64), so that a failure can be repeated.
+struct SeededGenerator: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+let hardwareAddress: [UInt8] = [0x02, 0, 0, 0xaa, 0xbb, 0xcc]
+
+func ip(_ text: String) -> IPv4Address { IPv4Address(text)! }

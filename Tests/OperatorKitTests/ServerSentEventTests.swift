@@ -26,18 +26,21 @@ import Testing
 
   @Test func brokenUTF8BecomesReplacementCharacters() throws {
     var parser = ServerSentEventParser()
-    #expect(try parser.take(Array("data: ".utf8) + [0xff, 0x0a, 0x0a]) == [.init(name: "message", data: "\u{fffd}")])
+    let events = try parser.take(Array("data: ".utf8) + [0xff, 0x0a, 0x0a])
+    #expect(events == [.init(name: "message", data: "\u{fffd}")])
   }
 
   @Test func linesAndEventsAreBounded() throws {
-    var parser = ServerSentEventParser()
     let tooLong = [UInt8](repeating: UInt8(ascii: "x"), count: ServerSentEventParser.longestLine_bytes + 1)
-    #expect { try parser.take(tooLong) } throws: { ($0 as? OperatorError)?.code == "answer-too-large" }
+    #expect {
+      var parser = ServerSentEventParser()
+      _ = try parser.take(tooLong)
+    } throws: { ($0 as? OperatorError)?.code == "answer-too-large" }
 
-    var other = ServerSentEventParser()
     let line = Array("data: ".utf8) + [UInt8](repeating: UInt8(ascii: "y"), count: 60_000) + [0x0a]
     #expect {
-      for _ in 0..<10 { #expect(try other.take(line).isEmpty) }
+      var parser = ServerSentEventParser()
+      for _ in 0..<10 { _ = try parser.take(line) }
     } throws: { ($0 as? OperatorError)?.code == "answer-too-large" }
   }
 

@@ -37,8 +37,9 @@
     /// In the shell's process: a session of its own with the serial line as its terminal, and nothing of PID 1's.
     private func start() -> Never {
       setsid()
-      let terminal = open(device, O_RDWR)
-      guard terminal >= 0, ioctl(terminal, UInt(TIOCSCTTY), 0) == 0 else { _exit(126) }
+      let terminal = open(device, O_RDWR | O_NOCTTY)
+      // 1: taken from the session of an earlier shell, should something in it have outlived the shell.
+      guard terminal >= 0, ioctl(terminal, UInt(TIOCSCTTY), 1) == 0 else { _exit(126) }
       for standard in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
         guard dup2(terminal, standard) == standard else { _exit(126) }
       }

@@ -69,6 +69,8 @@ public enum Sandbox {
     let threads = try check(haechi_thread_count(), "opendir", "/proc/self/task")
     guard threads == 1 else { throw SystemCallError("clone", number: EBUSY, subject: "\(threads) threads exist before the sandbox") }
 
+    // An image that executes itself is called `exe` otherwise.
+    try check(haechi_name_process("haechi-runtime"), "prctl", "PR_SET_NAME")
     try check(haechi_limit(HAECHI_LIMIT_CORE, 0), "setrlimit", "RLIMIT_CORE")
     try check(haechi_limit(HAECHI_LIMIT_DESCRIPTORS, maximumDescriptors), "setrlimit", "RLIMIT_NOFILE")
     if let most = policy.maximumThreads { try check(haechi_limit(HAECHI_LIMIT_TASKS, most), "setrlimit", "RLIMIT_NPROC") }

@@ -41,7 +41,7 @@ final class APIListener: Sendable {
     let channel: any Channel
     do {
       if let host {
-        channel = try await bootstrap.bind(host: host, port: port).get()
+        channel = try await bootstrap.bind(to: SocketAddress(ipAddress: host, port: port)).get()
       } else {
         channel = try await bindBothFamilies(bootstrap, port: port)
       }
@@ -59,9 +59,9 @@ final class APIListener: Sendable {
   /// One socket for both families (RFC 3493 section 5.3), or IPv4 alone where the kernel has no IPv6.
   private func bindBothFamilies(_ bootstrap: ServerBootstrap, port: Int) async throws -> any Channel {
     do {
-      return try await bootstrap.bind(host: "::", port: port).get()
+      return try await bootstrap.bind(to: SocketAddress(ipAddress: "::", port: port)).get()
     } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
-      return try await bootstrap.bind(host: "0.0.0.0", port: port).get()
+      return try await bootstrap.bind(to: SocketAddress(ipAddress: "0.0.0.0", port: port)).get()
     }
   }
 

@@ -67,18 +67,24 @@ struct CertificateRules: Sendable {
   func selfSigned(_ key: PrivateKey) throws(CryptoError) -> Certificate { try InitialDeviceProfile.selfSigned(key: key, now_s: clock.now_s()) }
 
   /// The IDevID chain in `pem`, leaf first and without the maker's authority, or the problem that says why it is refused.
-  func checkMakerChain(_ pem: String, key: PublicKey, serialNumber: String) throws(Problem) -> [Certificate] {
+  ///
+  /// - Parameter isKnown: it was accepted before, so its dates are not looked at again: a certificate that has ended, or a clock that was
+  ///   lost, is no damage to the device's state. Whoever connects judges the dates.
+  func checkMakerChain(_ pem: String, key: PublicKey, serialNumber: String, isKnown: Bool = false) throws(Problem) -> [Certificate] {
     guard (1...64).contains(serialNumber.utf8.count), serialNumber.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
       throw .unprocessable("serial-number-invalid", "A serial number has 1 to 64 printable ASCII characters without spaces.", field: "serialNumber")
     }
     let (leaf, others) = try chain(pem)
     do {
-      guard leaf.publicKeyDigest == key.digest else { throw CertificateRefusal(.profile, "\(leaf.subject) is not the certificate of this device's key") }
+      guard leaf.publicKeyDigest == key.digest else {
+        throw CertificateRefusal(.profile, "\(leaf.subject) is not the certificate of this device's key")
+      }
       guard try InitialDeviceProfile.check(leaf) == device else { throw CertificateRefusal(.profile, "\(leaf.subject) is for another device") }
       guard leaf.subjectSerialNumber == serialNumber else {
         throw CertificateRefusal(.profile, "\(leaf.subject) does not have the serial number \(serialNumber)")
       }
-      _ = try ChainVerifier(authorities: [maker], purpose: .server).verifiedChain(leaf: leaf, intermediates: others, time_s: clock.now_s())
+      _ = try ChainVerifier(authorities: [maker], purpose: .server).verifiedChain(
+        leaf: leaf, intermediates: others, time_s: time_s(leaf, isKnown: isKnown))
     } catch let refusal as CertificateRefusal {
       throw refused(refusal, field: "certificateChain")
     } catch {
@@ -88,11 +94,11 @@ struct CertificateRules: Sendable {
   }
 
   /// The owner CA in `pem`, or the problem that says why it is refused.
-  func checkOwner(_ pem: String) throws(Problem) -> Owner {
+  func checkOwner(_ pem: String, isKnown: Bool = false) throws(Problem) -> Owner {
     do {
       let certificate = try Certificate(pem: pem)
       let identifier = try OwnerAuthorityProfile.check(certificate)
-      if let refusal = certificate.refusal(at: clock.now_s()) { throw refusal }
+      if let refusal = certificate.refusal(at: time_s(certificate, isKnown: isKnown)) { throw refusal }
       return Owner(certificate: certificate, identifier: identifier)
     } catch let refusal as CertificateRefusal {
       throw refused(refusal, field: "ownerCertificate")
@@ -102,9 +108,7 @@ struct CertificateRules: Sendable {
   }
 
   /// The LDevID chain in `pem`, leaf first and without the owner's authority, or the problem that says why it is refused.
-  ///
-  /// - Parameter allowsExpired: for one that was accepted before: its end is its clients' to judge, and no damage.
-  func checkOperationalChain(_ pem: String, key: PublicKey, owner: Owner, allowsExpired: Bool) throws(Problem) -> [Certificate] {
+  func checkOperationalChain(_ pem: String, key: PublicKey, owner: Owner, isKnown: Bool = false) throws(Problem) -> [Certificate] {
     let (leaf, others) = try chain(pem)
     do {
       guard leaf.publicKeyDigest == key.digest else {
@@ -113,14 +117,19 @@ struct CertificateRules: Sendable {
       let named = try OperationalDeviceProfile.check(leaf)
       guard named.owner == owner.identifier else { throw CertificateRefusal(.profile, "\(leaf.subject) is for the owner \(named.owner)") }
       guard named.device == device else { throw CertificateRefusal(.profile, "\(leaf.subject) is for the device \(named.device)") }
-      let time_s = allowsExpired ? min(clock.now_s(), leaf.notAfter_s) : clock.now_s()
-      _ = try ChainVerifier(authorities: [owner.certificate], purpose: .server).verifiedChain(leaf: leaf, intermediates: others, time_s: time_s)
+      _ = try ChainVerifier(authorities: [owner.certificate], purpose: .server).verifiedChain(
+        leaf: leaf, intermediates: others, time_s: time_s(leaf, isKnown: isKnown))
     } catch let refusal as CertificateRefusal {
       throw refused(refusal, field: "certificateChain")
     } catch {
       throw .unprocessable("certificate-invalid", "The certificate chain cannot be checked.", field: "certificateChain")
     }
     return [leaf] + others.filter { $0 != owner.certificate }
+  }
+
+  private func time_s(_ certificate: Certificate, isKnown: Bool) -> Int64 {
+    let now_s = clock.now_s()
+    return isKnown ? max(certificate.notBefore_s, min(now_s, certificate.notAfter_s - 1)) : now_s
   }
 
   private func chain(_ pem: String) throws(Problem) -> (leaf: Certificate, others: [Certificate]) {

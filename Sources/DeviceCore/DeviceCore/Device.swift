@@ -79,7 +79,8 @@ final class Device: Sendable {
       throw error
     } catch {
       throw RuntimeError(
-        code: "state-folder-failed", reason: "the device's keys cannot be kept in \(path): does the folder exist, and may I write there?", cause: error)
+        code: "state-folder-failed", reason: "the device's keys cannot be kept in \(path): does the folder exist, and may I write there?",
+        cause: error)
     }
   }
 
@@ -126,7 +127,7 @@ final class Device: Sendable {
   }
 
   private static func restore(_ stored: StoredState, folder: StateFolder, key: PrivateKey, rules: CertificateRules) throws -> State {
-    let makerChain = try rules.checkMakerChain(stored.makerChain, key: key.publicKey, serialNumber: stored.serialNumber)
+    let makerChain = try rules.checkMakerChain(stored.makerChain, key: key.publicKey, serialNumber: stored.serialNumber, isKnown: true)
     var state = State(
       standing: Standing(phase: .provisioned, serialNumber: stored.serialNumber), chain: makerChain, key: key, owner: nil, operationalKey: nil,
       stored: stored)
@@ -137,8 +138,8 @@ final class Device: Sendable {
     }
     guard let ownerPEM = stored.ownerCertificate, let chainPEM = stored.operationalChain else { throw damage("the owner's certificates are missing") }
     guard let operationalKey = try folder.readOperationalKey() else { throw damage("the operational key is missing") }
-    let owner = try rules.checkOwner(ownerPEM)
-    state.chain = try rules.checkOperationalChain(chainPEM, key: operationalKey.publicKey, owner: owner, allowsExpired: true)
+    let owner = try rules.checkOwner(ownerPEM, isKnown: true)
+    state.chain = try rules.checkOperationalChain(chainPEM, key: operationalKey.publicKey, owner: owner, isKnown: true)
     state.key = operationalKey
     state.owner = owner.certificate
     state.standing.phase = .owned
@@ -219,7 +220,7 @@ final class Device: Sendable {
       throw .conflict("claim-not-offered", "Ask for the certificate request first (GET /v1/claim): the device made no key for this claim yet.")
     }
     let owner = try rules.checkOwner(ownerPEM)
-    let chain = try rules.checkOperationalChain(chainPEM, key: operationalKey.publicKey, owner: owner, allowsExpired: false)
+    let chain = try rules.checkOperationalChain(chainPEM, key: operationalKey.publicKey, owner: owner)
     stored.phase = LifeCyclePhase.owned.rawValue
     stored.ownerCertificate = ownerPEM
     stored.operationalChain = chainPEM

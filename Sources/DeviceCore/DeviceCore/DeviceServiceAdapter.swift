@@ -40,6 +40,8 @@ struct DeviceServiceAdapter: DeviceService {
     }
     do {
       try await hub.set(name, on)
+    } catch where error.code == "too-many-requests" {
+      throw .tooManyRequests("\(error.reason).")
     } catch {
       hub.log.append(.error, source: "api", "\(caller) could not set \(name): \(error)")
       throw .unavailable("\(name) could not be set: \(error.reason).")

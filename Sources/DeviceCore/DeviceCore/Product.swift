@@ -118,7 +118,7 @@ public struct ProductContext: Sendable {
 
 /// Why an output could not be set.
 ///
-/// Codes: `unknown-output`, `supervisor-silent`, `supervisor-refused`.
+/// Codes: `unknown-output`, `too-many-requests`, `supervisor-silent`, `supervisor-refused`.
 public struct ProductError: HaechiError {
   public let code: String
   public let reason: String

@@ -48,8 +48,9 @@ struct Runtime {
       descriptor: link, on: group.next(), log: log, receive: inbox.receive, closed: { inbox.finish(.supervisorGone) })
     log.mirror { level, source, text in
       guard let source = ShortName(source) else { return }
-      supervisor.send(.log(level: level, source: source, text: SupervisorPacket.cut(text, to: SupervisorPacket.maximumLogBytes)))
+      supervisor.sendLog(level, source: source, text)
     }
+    for note in configuration.notes { log.append(.warning, source: "core", note) }
     hub.connect { (name, value) async throws(SupervisorError) in
       try await supervisor.request { .setOutput(request: $0, name: name, value: value) }
     }
@@ -173,7 +174,11 @@ enum Ending: Sendable {
 /// Takes the supervisor's messages and keeps what they say.
 private final class Inbox: Sendable {
   private let hub: DeviceHub
-  private let isIntroduced = NIOLockedValueBox(false)
+  private struct Introduction {
+    var hasPhases = false
+    var isComplete = false
+  }
+  private let introduction = NIOLockedValueBox(Introduction())
   private let endings: AsyncStream<Ending>
   private let endingContinuation: AsyncStream<Ending>.Continuation
 
@@ -190,11 +195,14 @@ private final class Inbox: Sendable {
         facts.startCause = cause
       }
     case .phase(let report): hub.update { if $0.phases.count < DeviceHub.maximumPhases { $0.phases.append(report) } }
-    case .phasesComplete: isIntroduced.withLockedValue { $0 = true }
+    case .phasesComplete: introduction.withLockedValue { $0.hasPhases = true }
     case .line(let name, let isOutput, let value): hub.announceLine(name.text, isOutput: isOutput, value: value)
     case .input(let name, let value, let at_us): hub.inputChanged(name.text, value: value, at_us: at_us)
     case .answer: return
-    case .link(let up): hub.update { $0.linkUp = up }
+    case .link(let up):
+      hub.update { $0.linkUp = up }
+      // After the phases come the lines, and after the lines the link: then everything that a start needs is known.
+      introduction.withLockedValue { $0.isComplete = $0.hasPhases }
     case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
     case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
     case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
@@ -208,13 +216,13 @@ private final class Inbox: Sendable {
     return nil
   }
 
-  /// Waits until the phases of boot, and with them the lines, are known.
+  /// Waits until the phases of boot, the lines and the link are known.
   func waitForIntroduction(deadline_ms: UInt64) async throws(RuntimeError) {
     let end_ms = BootClock.now_ms() + deadline_ms
     while BootClock.now_ms() < end_ms {
-      if isIntroduced.withLockedValue({ $0 }) { return }
+      if introduction.withLockedValue({ $0.isComplete }) { return }
       do { try await Task.sleep(for: .milliseconds(1)) } catch { break }
     }
-    throw RuntimeError(code: "supervisor-silent", reason: "the supervisor did not tell the phases of boot within \(deadline_ms) ms")
+    throw RuntimeError(code: "supervisor-silent", reason: "the supervisor did not tell phases, lines and link within \(deadline_ms) ms")
   }
 }

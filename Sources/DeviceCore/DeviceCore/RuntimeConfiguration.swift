@@ -19,6 +19,8 @@ public struct RuntimeConfiguration: Sendable {
   public var eventLoopCount: Int
   /// The DHCP client's socket and the interface's hardware address (6 bytes); nil where the board does without DHCP.
   public var dhcp: (socket: CInt, hardwareAddress: [UInt8])?
+  /// Sentences for the log, from before there was one.
+  public var notes: [String]
   /// What the API and the listener hold and wait for.
   public var connectionLimits = ConnectionLimits()
   /// Called once with the address and port that are served.
@@ -27,7 +29,7 @@ public struct RuntimeConfiguration: Sendable {
   public init(
     stateFolder: String, makerCertificate: [UInt8], host: String? = nil, port: Int = 8443, hardwareModel: String, firmwareVersion: String,
     variant: String, clockFloor_s: Int64, eventLoopCount: Int = 1, dhcp: (socket: CInt, hardwareAddress: [UInt8])? = nil,
-    onListening: (@Sendable (_ address: String, _ port: Int) -> Void)? = nil
+    notes: [String] = [], onListening: (@Sendable (_ address: String, _ port: Int) -> Void)? = nil
   ) {
     self.stateFolder = stateFolder
     self.makerCertificate = makerCertificate
@@ -39,6 +41,7 @@ public struct RuntimeConfiguration: Sendable {
     self.clockFloor_s = clockFloor_s
     self.eventLoopCount = eventLoopCount
     self.dhcp = dhcp
+    self.notes = notes
     self.onListening = onListening
   }
 }

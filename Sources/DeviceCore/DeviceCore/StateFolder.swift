@@ -39,7 +39,9 @@ struct StateFolder: Sendable {
     } catch {
       throw damage("\(stateFile) cannot be read as the device's state")
     }
-    guard state.version == StoredState.currentVersion else { throw damage("\(stateFile) has version \(state.version), which this firmware does not know") }
+    guard state.version == StoredState.currentVersion else {
+      throw damage("\(stateFile) has version \(state.version), which this firmware does not know")
+    }
     return state
   }
 

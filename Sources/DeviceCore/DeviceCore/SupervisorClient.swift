@@ -7,7 +7,7 @@ import SupervisorLink
 
 /// Why the supervisor was not reached.
 ///
-/// Codes: `link-failed`, `link-full`, `no-answer`, `link-closed`.
+/// Codes: `link-failed`, `link-busy`, `link-full`, `no-answer`, `link-closed`.
 struct SupervisorError: HaechiError {
   let code: String
   let reason: String
@@ -34,6 +34,7 @@ final class SupervisorClient: Sendable {
     var next: UInt32 = 0
     var waiting: [UInt32: EventLoopPromise<RequestOutcome>] = [:]
     var isClosed = false
+    var budget = PacketBudget(now_ms: BootClock.now_ms())
   }
 
   private let state = NIOLockedValueBox(State())
@@ -90,12 +91,21 @@ final class SupervisorClient: Sendable {
     return client
   }
 
+  /// Sends a log line for the console, if there is room for it.
+  func sendLog(_ level: LogLevel, source: ShortName, _ text: String) {
+    let fits = state.withLockedValue { $0.budget.take(leaving: PacketBudget.reserve, now_ms: BootClock.now_ms()) }
+    if fits { send(.log(level: level, source: source, text: SupervisorPacket.cut(text, to: SupervisorPacket.maximumLogBytes))) }
+  }
+
   /// Sends without waiting. Returns false where the link is full or closed.
   @discardableResult
   func send(_ message: RuntimeMessage) -> Bool { sending.send(SupervisorPacket.encode(message)) }
 
   /// Asks and waits for the answer, at most `answerDeadline_ms`.
   func request(_ make: @Sendable (_ request: UInt32) -> RuntimeMessage) async throws(SupervisorError) -> RequestOutcome {
+    guard state.withLockedValue({ $0.budget.take(now_ms: BootClock.now_ms()) }) else {
+      throw SupervisorError(code: "link-busy", reason: "more than \(Int(PacketBudget.perSecond)) requests a second are not passed on; try again")
+    }
     let promise = eventLoop.makePromise(of: RequestOutcome.self)
     let number: UInt32? = state.withLockedValue { state in
       guard !state.isClosed, state.waiting.count < Self.maximumRequests else { return nil }
@@ -152,7 +162,7 @@ private final class SendingDescriptor: Sendable {
 
   func send(_ packet: [UInt8]) -> Bool {
     while true {
-      let count = Glibc.send(number, packet, packet.count, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL))
+      let count = Glibc.send(number, packet, packet.count, flag(MSG_DONTWAIT) | flag(MSG_NOSIGNAL))
       if count == packet.count { return true }
       guard count < 0, errno == EINTR else { return false }
     }
@@ -195,3 +205,7 @@ private final class PacketHandler: ChannelInboundHandler, Sendable {
     context.close(promise: nil)
   }
 }
+
+// The same constants of <sys/socket.h> come as numbers or as an enumeration, depending on which module read the header first.
+private func flag(_ value: Int) -> CInt { CInt(value) }
+private func flag<Flag: RawRepresentable>(_ value: Flag) -> CInt where Flag.RawValue: BinaryInteger { CInt(value.rawValue) }

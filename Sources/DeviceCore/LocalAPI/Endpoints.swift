@@ -41,13 +41,13 @@ let endpointTable: [Endpoint] = [
   Endpoint(operation: .getActuators, method: "GET", path: "/v1/actuators", roles: people),
   Endpoint(operation: .getActuator, method: "GET", path: "/v1/actuators/{name}", roles: people, statuses: [404]),
   Endpoint(
-    operation: .putActuator, method: "PUT", path: "/v1/actuators/{name}", roles: [.operator, .admin], takesBody: true, statuses: [404, 503]),
+    operation: .putActuator, method: "PUT", path: "/v1/actuators/{name}", roles: [.operator, .admin], takesBody: true, statuses: [404, 429, 503]),
   Endpoint(operation: .getInputs, method: "GET", path: "/v1/inputs", roles: people),
   Endpoint(operation: .getEvents, method: "GET", path: "/v1/events", roles: people, offered: [.eventStream]),
   Endpoint(operation: .getLogs, method: "GET", path: "/v1/logs", roles: [.admin], offered: [.json, .eventStream], parameters: ["after"]),
-  Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409]),
+  Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
   Endpoint(
     operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503]),
-  Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], statuses: [409]),
+  Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], statuses: [409, 503]),
   Endpoint(operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, statuses: [409, 422, 503]),
 ]

@@ -114,6 +114,10 @@ extension Problem {
   public static func unprocessable(_ code: String, _ detail: String, field: String) -> Problem {
     Problem(status: 422, code: code, title: "The request cannot be carried out as it stands", detail: detail, field: field)
   }
+  /// 429: come back in a second.
+  public static func tooManyRequests(_ detail: String) -> Problem {
+    Problem(status: 429, code: "too-many-requests", title: "Too many requests", detail: detail)
+  }
   static func headTooLarge(_ detail: String) -> Problem {
     Problem(status: 431, code: "head-too-large", title: "The request line and fields are too large", detail: detail)
   }

@@ -95,7 +95,10 @@ public struct DHCPClient: Sendable {
     switch input {
     case .linkUp: linkUp(now_ms, &outputs)
     case .linkDown: linkDown(&outputs)
-    case .timer: if now_ms >= wake_ms { wake(now_ms, &outputs) } else { armed_ms = .max }
+    case .timer:
+      // It fires once: what is still awaited must be set again.
+      armed_ms = .max
+      if now_ms >= wake_ms { wake(now_ms, &outputs) }
     case .datagram(let bytes): receive(bytes, now_ms, &outputs)
     case .applyFailed(let reason):
       guard let lease else { break }
@@ -157,7 +160,8 @@ public struct DHCPClient: Sendable {
     lease = nil
     outputs.append(.log(.warning, "the lease of \(ended.address) from \(ended.server) ended without renewal"))
     outputs.append(.drop)
-    if state == .down { wait(until_ms: .max) } else { initialize(now_ms, delay_ms: 0) }
+    // The moment gives the holder time to remove the address, so that the next DISCOVER does not come from it.
+    if state == .down { wait(until_ms: .max) } else { initialize(now_ms, delay_ms: 500 + random(upTo: 500)) }
   }
 
   /// BOUND: `new` is set on the interface.

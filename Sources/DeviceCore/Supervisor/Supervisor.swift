@@ -32,8 +32,10 @@ public final class Supervisor {
     /// None runs; the next may be started from this time on.
     case none(notBefore_us: UInt64)
     case alive(Runtime)
-    /// Killed, and not reaped yet. `closedItsLink`: it was not killed for a reason of ours, it just went.
-    case dying(process: Int32, since_us: UInt64, cause: StartCause, closedItsLink: Bool)
+    /// It closed its link, as every process does a moment before it can be reaped. One that stays is killed.
+    case leaving(process: Int32, since_us: UInt64)
+    /// Killed, and not reaped yet.
+    case dying(process: Int32, since_us: UInt64, cause: StartCause)
   }
 
   struct WorkerInProgress {
@@ -92,6 +94,7 @@ public final class Supervisor {
     takeCarrier()
     let now_us = host.now_us()
     checkSilence(now_us: now_us)
+    checkLeaving(now_us: now_us)
     checkWorker(now_us: now_us)
     checkLease(now_us: now_us)
     if host.takeEndRequest() {
@@ -101,7 +104,7 @@ public final class Supervisor {
     if policy.isCeilingReached, case .none = state {
       return .restart(reason: "\(policy.unsettledEnds) runtimes in a row ended before they had settled")
     }
-    if case .dying(let process, let since_us, _, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
+    if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")
     }
     startIfDue(now_us: now_us)
@@ -120,8 +123,13 @@ public final class Supervisor {
 
   /// Until the next thing that has a time; at most `longestWait_ms`, so the rest is only looked at late by that much.
   private func timeToNextDue_ms() -> UInt32 {
-    guard case .none(let notBefore_us) = state else { return limits.longestWait_ms }
-    let left_us = elapsed_us(since: host.now_us(), now: notBefore_us)
+    let due_us: UInt64
+    switch state {
+    case .none(let notBefore_us): due_us = notBefore_us
+    case .leaving(_, let since_us): due_us = later(since_us, by: limits.leaving_us)
+    case .alive, .dying: return limits.longestWait_ms
+    }
+    let left_us = elapsed_us(since: host.now_us(), now: due_us)
     // Rounded up, or the last millisecond would be a busy loop.
     return min(limits.longestWait_ms, UInt32(clamping: left_us / 1_000).successor)
   }

@@ -25,6 +25,9 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// alone does not help, and the whole machine starts afresh. A runtime that settles clears the count.
   public var ceiling: UInt32 = 3
 
+  /// Between the end of a link and the end of its process lies what the kernel does to take a process down: milliseconds.
+  public var leaving_us: UInt64 = 200_000
+
   /// SIGKILL takes effect within a scheduler's turn. A process that is still there after this hangs in the kernel, which only a reboot ends.
   public var killTimeout_us: UInt64 = 5_000_000
 

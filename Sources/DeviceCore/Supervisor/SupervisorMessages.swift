@@ -36,7 +36,10 @@ extension Supervisor {
   /// What a runtime that has ended had still sent. Only its log counts: its requests must not undo the safe state.
   func takeLastWords() {
     for _ in 0..<max(limits.packetsPerTurn, 1) {
-      guard case .packet(let bytes) = host.receive() else { return }
+      let received = host.receive()
+      // A closed link would wake the loop for ever.
+      if received == .closed { host.closeLink() }
+      guard case .packet(let bytes) = received else { return }
       // What cannot be read is of no use any more.
       guard case .log(let level, let source, let text)? = try? SupervisorPacket.decodeRuntimeMessage(bytes) else { continue }
       keepLog(level, source, text)

@@ -101,18 +101,31 @@ extension Supervisor {
   }
 
   /// Outputs safe first; then the runtime is killed. It is started again once it has been reaped.
-  func condemn(_ cause: StartCause, _ why: String, closedItsLink: Bool = false) {
+  func condemn(_ cause: StartCause, _ why: String) {
     guard case .alive(let runtime) = state else { return }
     driveSafe()
     host.kill(runtime.process)
-    state = .dying(process: runtime.process, since_us: host.now_us(), cause: cause, closedItsLink: closedItsLink)
     host.closeLink()
     outgoing = []
-    if !closedItsLink { say(.error, "runtime \(runtime.process) is killed: \(why)") }
+    state = .dying(process: runtime.process, since_us: host.now_us(), cause: cause)
+    say(.error, "runtime \(runtime.process) is killed: \(why)")
   }
 
-  /// The link is gone: the runtime ends or has closed it, which comes to the same.
-  func lostLink() { condemn(.ended, "it closed its link", closedItsLink: true) }
+  /// The link is gone: the runtime ends, or has closed it, which is not to be told apart yet.
+  func lostLink() {
+    guard case .alive(let runtime) = state else { return }
+    driveSafe()
+    host.closeLink()
+    outgoing = []
+    state = .leaving(process: runtime.process, since_us: host.now_us())
+  }
+
+  func checkLeaving(now_us: UInt64) {
+    guard case .leaving(let process, let since_us) = state, elapsed_us(since: since_us, now: now_us) >= limits.leaving_us else { return }
+    host.kill(process)
+    state = .dying(process: process, since_us: now_us, cause: .violation)
+    say(.error, "runtime \(process) is killed: it closed its link and stayed")
+  }
 
   /// A child was reaped.
   func ended(_ child: EndedChild) {
@@ -122,10 +135,8 @@ extension Supervisor {
       takeLastWords()
       host.closeLink()
       account(child, cause: Self.isViolation(child.end) ? .violation : .ended)
-    case .dying(child.process, _, let cause, let closedItsLink):
-      // A process that ends closes its link a moment before it can be reaped. One that closed it and stayed had to be killed by us.
-      let stayed = closedItsLink && child.end == .killed(signal: 9)
-      account(child, cause: stayed || Self.isViolation(child.end) ? .violation : cause)
+    case .leaving(child.process, _): account(child, cause: Self.isViolation(child.end) ? .violation : .ended)
+    case .dying(child.process, _, let cause): account(child, cause: Self.isViolation(child.end) ? .violation : cause)
     default:
       if child.process == worker?.process { workerEnded(child) }
       // Anything else is an orphan that PID 1 inherited, or a worker past its deadline: reaped, and that was all.

@@ -25,8 +25,11 @@ extension Supervisor {
       },
       Phase("kill-rest") { [self] in
         if let worker { host.kill(worker.process) }
-        if case .alive(let runtime) = state { host.kill(runtime.process) }
-        if case .none = state { return .done }
+        switch state {
+        case .none: return .done
+        case .alive(let runtime): host.kill(runtime.process)
+        case .leaving(let process, _), .dying(let process, _, _): host.kill(process)
+        }
         awaitEnd(for_us: limits.killTimeout_us)
         guard case .none = state else { return .failed("the runtime outlives SIGKILL") }
         return .done
@@ -65,7 +68,7 @@ extension Supervisor {
   private func endedInOrder(_ child: EndedChild) {
     switch state {
     case .alive(let runtime) where runtime.process == child.process: break
-    case .dying(child.process, _, _, _): break
+    case .leaving(child.process, _), .dying(child.process, _, _): break
     default: return
     }
     takeLastWords()

@@ -95,14 +95,19 @@ func prepareTicketKey(
       ? EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nil, secret, iv) : EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nil, secret, iv)
   }
   let macReady = key.authentication.withUnsafeBytes { secret in
+    // A parameter keeps the pointers to its name and value: all three texts must live until the call is over.
     var hash = Array("SHA256".utf8CString)
     return hash.withUnsafeMutableBufferPointer { hash in
-      let parameters = [
-        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, UnsafeMutableRawPointer(mutating: secret.baseAddress), secret.count),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash.baseAddress, 0),
-        OSSL_PARAM_construct_end(),
-      ]
-      return EVP_MAC_CTX_set_params(mac, parameters)
+      OSSL_MAC_PARAM_KEY.withCString { keyName in
+        OSSL_MAC_PARAM_DIGEST.withCString { digestName in
+          let parameters = [
+            OSSL_PARAM_construct_octet_string(keyName, UnsafeMutableRawPointer(mutating: secret.baseAddress), secret.count),
+            OSSL_PARAM_construct_utf8_string(digestName, hash.baseAddress, 0),
+            OSSL_PARAM_construct_end(),
+          ]
+          return EVP_MAC_CTX_set_params(mac, parameters)
+        }
+      }
     }
   }
   return cipherReady == 1 && macReady == 1 ? result : -1

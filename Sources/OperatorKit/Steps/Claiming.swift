@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundations
+internal import Identity
 internal import TLS
 
 /// What claiming a device gave.
@@ -43,25 +44,23 @@ public struct Claiming: Sendable {
   /// - Throws: `unknown-maker` when neither a maker nor an id says which device is the right one.
   public func run(device: String?, deviceId: String? = nil, person: String, alias: String? = nil) async throws(OperatorError) -> ClaimedDevice {
     let (endpoint, expected) = try target(device, deviceId)
-    try OwnerFolder.check(person)
+    let person = try OwnerFolder.personName(person).text
     if let alias { try DeviceBook.check(alias: alias) }
     let makers = if let makerCAFile { [try KeyFiles.certificate(makerCAFile)] } else { try MakerFolder.known(home) }
     guard !makers.isEmpty || expected != nil else {
       throw OperatorError("unknown-maker", "no maker's CA is known here, so nothing can tell the right device from a false one; give --maker-ca FILE, or the device id from its label with --device-id ID")
     }
     let folder = ownerFolder ?? home.ownerFolder
-    let (owner, isNew) = try OwnerFolder.openOrMake(folder, now_s: now_s)
-    try owner.ensureAdmin(person, now_s: now_s)
-
     let security = try Self.security(makers: makers, expected: expected, now_s: now_s)
-    let claimed: (id: DeviceIdentifier, info: DeviceInfo, state: String)
+    let claimed: Claimed
     do throws(OperatorError) {
       claimed = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
-        try await claim(connection, owner: owner)
+        try await claim(connection, folder: folder, person: person)
       }
     } catch {
       throw Self.advice(error, endpoint)
     }
+    let owner = claimed.owner
     // Remembered before it is tried: from here on the device obeys this owner, whatever happens to the next connection.
     try DeviceBook.update(home) { (book) throws(OperatorError) in
       try book.remember(
@@ -77,7 +76,7 @@ public struct Claiming: Sendable {
     }
     return ClaimedDevice(
       deviceId: claimed.id.text, serialNumber: claimed.info.serialNumber, address: endpoint.description, ownerId: owner.ownerId, ownerFolder: folder,
-      ownerIsNew: isNew, makerChecked: !makers.isEmpty, person: person, lifeCycleState: info.lifeCycleState)
+      ownerIsNew: claimed.ownerIsNew, makerChecked: !makers.isEmpty, person: person, lifeCycleState: info.lifeCycleState)
   }
 
   /// Where to go, and which device must be there.
@@ -127,7 +126,14 @@ public struct Claiming: Sendable {
     }
   }
 
-  private func claim(_ connection: DeviceConnection, owner: OwnerFolder) async throws(OperatorError) -> (id: DeviceIdentifier, info: DeviceInfo, state: String) {
+  private struct Claimed: Sendable {
+    let id: DeviceIdentifier
+    let info: DeviceInfo
+    let owner: OwnerFolder
+    let ownerIsNew: Bool
+  }
+
+  private func claim(_ connection: DeviceConnection, folder: String, person: String) async throws(OperatorError) -> Claimed {
     let endpoint = connection.endpoint
     guard let peer = connection.peer, let deviceId = DeviceIdentifier(publicKeyDigest: peer.publicKeyDigest) else {
       throw OperatorError("wrong-device", "\(endpoint) has no certificate")
@@ -142,13 +148,17 @@ public struct Claiming: Sendable {
     guard request.publicKey.digest != peer.publicKeyDigest else {
       throw OperatorError("bad-answer", "\(endpoint) asks for an operational certificate for its identity key, which must sign nothing else; nothing was signed")
     }
-    let certificate = try Profiles.lDevID(issuer: owner.issuer, key: request.publicKey, ownerId: owner.ownerId, deviceId: deviceId, now_s: now_s)
+    try Profiles.checkOperational(request, deviceId, from: endpoint)
+    // Only now, with the right device at the wire, is there something to own.
+    let (owner, isNew) = try OwnerFolder.openOrMake(folder, now_s: now_s)
+    try owner.ensureAdmin(person, now_s: now_s)
+    let certificate = try Profiles.lDevID(issuer: owner.issuer, key: request.publicKey, owner: owner.identifier, deviceId: deviceId, now_s: now_s)
     let order = ClaimOrder(ownerCertificate: owner.issuer.certificate.pem, certificateChain: certificate.pem)
     let answer = try await client.send(LifeCycleAnswer.self, DeviceRequest(.post, "/v1/claim", body: try encode(order)))
     guard answer.deviceId == deviceId.text, answer.lifeCycleState == "owned", answer.ownerId == owner.ownerId else {
       throw OperatorError("bad-answer", "\(endpoint) took its owner and is now '\(printable(answer.lifeCycleState.prefix(40)))' instead of owned by \(owner.ownerId); see its log")
     }
-    return (deviceId, info, answer.lifeCycleState)
+    return Claimed(id: deviceId, info: info, owner: owner, ownerIsNew: isNew)
   }
 
   /// What a refusal means while a device is being claimed.

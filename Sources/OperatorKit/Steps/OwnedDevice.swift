@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundations
+internal import Identity
 internal import TLS
 
 /// A device that this operator's owner has claimed, and as whom to talk to it.
@@ -64,23 +65,24 @@ public struct OwnedDevice: Sendable {
   }
 
   private func security() throws(OperatorError) -> ConnectionSecurity {
-    let ownerId = owner.ownerId
+    let owner = owner.identifier
+    let authority = self.owner.issuer.certificate
     let trust: ServerTrust
     if let deviceId {
-      trust = .authority([owner.issuer.certificate], name: .uri(Profiles.deviceURI(ownerId: ownerId, deviceId: deviceId)))
+      trust = .authority([authority], name: .uri(IdentityURI.device(owner: owner, deviceId).text))
     } else {
-      trust = .authorityAnyName([owner.issuer.certificate])
+      trust = .authorityAnyName([authority])
     }
-    let peerName = deviceId.map { "device \(name == $0.text ? name : "\(name) (\($0))") of your owner \(ownerId)" } ?? "a device of your owner \(ownerId)"
+    let peerName = deviceId.map { "device \(name == $0.text ? name : "\(name) (\($0))") of your owner \(owner)" } ?? "a device of your owner \(owner)"
     return try ConnectionSecurity(credential: credential, trust: trust, peerName: peerName) { certificate in
-      Profiles.refusalOfOwnedDevice(certificate, ownerId: ownerId)
+      Profiles.refusalOfOwnedDevice(certificate, owner: owner)
     }
   }
 
   /// A known device that was reached by a new address is remembered there.
   private func learnAddress(_ connection: DeviceConnection) throws(OperatorError) {
-    guard deviceId == nil, let peer = connection.peer, let id = Profiles.ownedDeviceId(peer, ownerId: owner.ownerId) else { return }
-    try DeviceBook.update(home) { (book) throws(OperatorError) in try book.moved(id.text, to: endpoint) }
+    guard deviceId == nil, let peer = connection.peer, let found = try? OperationalDeviceProfile.check(peer) else { return }
+    try DeviceBook.update(home) { (book) throws(OperatorError) in try book.moved(found.device.text, to: endpoint) }
   }
 
   /// Looks once more at what answers, without trusting it, to say what it is: the same device without an owner, or another one.

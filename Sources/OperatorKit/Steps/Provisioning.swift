@@ -55,7 +55,8 @@ public struct Provisioning: Sendable {
     guard let peer = connection.peer, request.publicKey.digest == peer.publicKeyDigest else {
       throw OperatorError("wrong-device", "\(endpoint) asks for a certificate for another key than the one that it proved in the handshake; nothing was signed")
     }
-    guard let deviceId = DeviceIdentifier(publicKeyDigest: request.publicKey.digest), offer.deviceId == deviceId.text else {
+    let deviceId = try Profiles.deviceId(request, from: endpoint)
+    guard offer.deviceId == deviceId.text else {
       throw OperatorError("wrong-device", "\(endpoint) calls itself '\(printable(offer.deviceId.prefix(40)))', which is not the digest of its key; nothing was signed")
     }
     let serialNumber = serialNumber ?? deviceId.text.uppercased()

@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundations
+internal import Identity
 
 /// A person who may use an owner's devices.
 public struct PersonRecord: Encodable, Sendable, Equatable {
@@ -18,13 +19,18 @@ public struct OwnerFolder: Sendable {
   /// Where it is.
   public let folder: String
   /// 20 hexadecimal digits, from the digest of the owner CA's key.
-  public let ownerId: String
+  public var ownerId: String { identifier.text }
+  let identifier: OwnerIdentifier
   let issuer: CertificateIssuer
 
   private init(_ folder: String) throws(OperatorError) {
     self.folder = folder
     issuer = try KeyFiles.issuer(folder + "/ca.pem", folder + "/ca.key")
-    ownerId = Profiles.ownerId(issuer.certificate)
+    do {
+      identifier = try OwnerAuthorityProfile.check(issuer.certificate)
+    } catch {
+      throw OperatorError("file-malformed", "\(folder)/ca.pem is not an owner's CA", cause: error)
+    }
   }
 
   /// - Throws: `file-missing` when there is no owner yet.
@@ -54,13 +60,17 @@ public struct OwnerFolder: Sendable {
   /// - Parameter renew: replaces one that is there; else it is refused.
   /// - Throws: `bad-argument`, `file-exists`.
   public func addPerson(_ name: String, role: String, renew: Bool = false, now_s: Int64 = secondsNow()) throws(OperatorError) -> PersonRecord {
-    try Self.check(name)
+    let person = try Self.personName(name)
+    guard let known = Role(rawValue: role) else {
+      throw OperatorError("bad-argument", "'\(printable(role.prefix(40)))' is no role; there are: \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    let name = person.text
     let path = "\(peopleFolder)/\(name).pem"
     if !renew, PrivateFiles.exists(path) {
       throw OperatorError("file-exists", "\(name) already has a certificate, \(path); renew it with: haechi person add \(name) --role \(role) --renew")
     }
     let key = try KeyFiles.newKey()
-    let certificate = try Profiles.person(issuer: issuer, key: key.publicKey, ownerId: ownerId, name: name, role: role, now_s: now_s)
+    let certificate = try Profiles.person(issuer: issuer, key: key.publicKey, owner: identifier, name: person, role: known, now_s: now_s)
     try PrivateFiles.makeFolder(peopleFolder)
     try KeyFiles.write(key, to: "\(peopleFolder)/\(name).key", existing: renew ? .replace : .refuse)
     try KeyFiles.write(certificate, to: path, existing: renew ? .replace : .refuse)
@@ -78,16 +88,21 @@ public struct OwnerFolder: Sendable {
   private func record(_ name: String) throws(OperatorError) -> PersonRecord {
     let path = "\(peopleFolder)/\(name).pem"
     let certificate = try KeyFiles.certificate(path)
-    guard let role = Profiles.role(of: certificate) else {
-      throw OperatorError("file-malformed", "\(path) has no role that this haechi knows; issue it again with: haechi person add \(name) --role ROLE --renew")
+    let role: Role
+    do {
+      guard case .person(_, let named, let found) = try PersonProfile.check(certificate, owner: identifier), named.text == name else {
+        throw CertificateRefusal(.profile, "it is not the certificate of \(name)")
+      }
+      role = found
+    } catch {
+      throw OperatorError("file-malformed", "\(path) is not a person's certificate of owner \(ownerId); issue it again with: haechi person add \(name) --role ROLE --renew", cause: error)
     }
     return PersonRecord(
-      name: name, role: role, ownerId: ownerId, validUntil: rfc3339(certificate.notAfter_s), certificateFile: path, keyFile: "\(peopleFolder)/\(name).key")
+      name: name, role: role.rawValue, ownerId: ownerId, validUntil: rfc3339(certificate.notAfter_s), certificateFile: path, keyFile: "\(peopleFolder)/\(name).key")
   }
 
   /// Makes sure that `name` is an admin with a certificate that is valid now; issues it where there is none.
   func ensureAdmin(_ name: String, now_s: Int64) throws(OperatorError) {
-    try Self.check(name)
     guard PrivateFiles.exists("\(peopleFolder)/\(name).pem") else {
       _ = try addPerson(name, role: "admin", now_s: now_s)
       return
@@ -105,8 +120,7 @@ public struct OwnerFolder: Sendable {
   /// - Throws: `unknown-person`, `certificate-expired`.
   func credential(_ name: String?, now_s: Int64) throws(OperatorError) -> Credential {
     let name = if let name { name } else { try onlyPerson() }
-    try Self.check(name)
-    let path = "\(peopleFolder)/\(name).pem"
+    let path = "\(peopleFolder)/\(try Self.personName(name).text).pem"
     guard PrivateFiles.exists(path) else {
       throw OperatorError("unknown-person", "'\(name)' has no certificate of this owner (no file \(path)); issue one with: haechi person add \(name) --role ROLE")
     }
@@ -125,17 +139,11 @@ public struct OwnerFolder: Sendable {
     return name
   }
 
-  /// A name is part of a URI and of a file's name: 1…64 letters, digits, `-`, `_`, `.`, not beginning with a dot or a dash.
-  static func check(_ name: String) throws(OperatorError) {
-    let plain = name.utf8.allSatisfy { byte in
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-      case UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."): true
-      default: false
-      }
+  /// - Throws: `bad-argument` with the form that is wanted.
+  static func personName(_ name: String) throws(OperatorError) -> PersonName {
+    guard let person = PersonName(name) else {
+      throw OperatorError("bad-argument", "'\(printable(name.prefix(64)))' cannot be a person's name: use 1 to 32 of a-z, 0-9, '.', '-' or '_', beginning with a letter or digit (claim takes it as --name)")
     }
-    guard plain, (1...64).contains(name.utf8.count), !name.hasPrefix("."), !name.hasPrefix("-") else {
-      throw OperatorError("bad-argument", "'\(printable(name.prefix(64)))' cannot be a person's name: use 1 to 64 letters, digits, '-', '_' or '.', beginning with a letter or digit")
-    }
+    return person
   }
 }

@@ -12,7 +12,8 @@ static uint8_t record[256];
 static int record_size, record_descriptor, signal_offset, place_offset;
 static uint8_t spare_stack[16 * 1024];
 
-extern const char __ehdr_start[];  // the linker's name for the first byte of the image
+// The linker's names for the first byte of the image and the one after its last.
+extern const char __ehdr_start[], _end[];
 
 static uint64_t place_of(const ucontext_t *context) {
 #if defined(__x86_64__)
@@ -26,8 +27,9 @@ static uint64_t place_of(const ucontext_t *context) {
 
 static void crashed(int number, siginfo_t *info, void *context) {
   (void)info;
-  // Relative to the image: the record must not tell where it was loaded.
+  // Relative to the image: the record must not tell where it was loaded, nor how far from a library. 0 stands for elsewhere.
   uint64_t place = place_of(context) - (uint64_t)(uintptr_t)__ehdr_start;
+  if (place >= (uint64_t)(_end - __ehdr_start)) place = 0;
   record[signal_offset] = (uint8_t)('0' + number / 10 % 10);
   record[signal_offset + 1] = (uint8_t)('0' + number % 10);
   for (int digit = 15; digit >= 0; digit--, place >>= 4) record[place_offset + digit] = (uint8_t) "0123456789abcdef"[place & 15];

@@ -48,6 +48,8 @@ int haechi_harden_process(pid_t parent) {
   return getppid() == parent ? 0 : -ESRCH;
 }
 
+int haechi_name_process(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0) == 0 ? 0 : -errno; }
+
 int haechi_leave_network(void) { return unshare(CLONE_NEWNET) == 0 ? 0 : -errno; }
 
 int haechi_limit(int which, uint64_t value) {

@@ -15,6 +15,8 @@ int haechi_become(uid_t uid, gid_t gid);
 int haechi_drop_capabilities(void);
 /// no_new_privs on, core dumps and tracing by others off, SIGKILL when the parent ends. Fails with -ESRCH where the parent has ended already.
 int haechi_harden_process(pid_t parent);
+/// The name that process lists show, at most 15 bytes. Returns 0, or -errno.
+int haechi_name_process(const char *name);
 /// Leaves every name space that reaches a network. Returns 0, or -errno.
 int haechi_leave_network(void);
 
@@ -38,5 +40,5 @@ int haechi_landlock_enforce(int rules);
 int haechi_install_filter(const struct sock_filter *filter, uint16_t count);
 
 /// On a fatal signal: writes `packet` (a whole packet, at most 256 bytes) to `descriptor` with two decimal digits of the signal at `signal_at` and
-/// sixteen hexadecimal digits of the place in the image at `place_at`, then lets the signal end the process. Returns 0, or -errno.
+/// sixteen hexadecimal digits of the place in the image (0 for a place in a library) at `place_at`, then lets the signal end the process. Returns 0, or -errno.
 int haechi_record_crashes(int descriptor, const uint8_t *packet, int size, int signal_at, int place_at);

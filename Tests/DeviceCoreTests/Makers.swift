@@ -1,0 +1,57 @@
+import Crypto
+import Foundations
+import Identity
+
+let testClock = WallClock(floor_s: 1_700_000_000)
+
+/// A maker with its authority and a station.
+struct Maker {
+  let issuer: CertificateIssuer
+  let stationKey: PrivateKey
+  let station: Certificate
+
+  init(name: String = "Test maker") throws {
+    let key = try PrivateKey.generateP256()
+    issuer = try CertificateIssuer(certificate: try MakerAuthorityProfile.make(name: name, key: key, now_s: testClock.now_s()), key: key)
+    stationKey = try PrivateKey.generateP256()
+    station = try issuer.issue(StationProfile.template(name: "station 1", now_s: testClock.now_s()), publicKey: stationKey.publicKey)
+  }
+
+  var authority: Certificate { issuer.certificate }
+
+  /// The IDevID chain for a request, PEM.
+  func sign(_ requestPEM: String, serialNumber: String) throws -> String {
+    let request = try CertificateRequest(pem: requestPEM)
+    let device = try InitialDeviceProfile.check(request)
+    return try issuer.issue(
+      InitialDeviceProfile.template(device: device, serialNumber: serialNumber, now_s: testClock.now_s()), publicKey: request.publicKey
+    ).pem
+  }
+}
+
+/// An owner with an authority, who signs devices and people.
+struct Owner {
+  let issuer: CertificateIssuer
+  let identifier: OwnerIdentifier
+
+  init() throws {
+    let key = try PrivateKey.generateP256()
+    issuer = try CertificateIssuer(certificate: try OwnerAuthorityProfile.make(key: key, now_s: testClock.now_s()), key: key)
+    identifier = OwnerIdentifier(publicKey: key.publicKey)
+  }
+
+  func sign(_ requestPEM: String, device: DeviceIdentifier) throws -> String {
+    let request = try CertificateRequest(pem: requestPEM)
+    try OperationalDeviceProfile.check(request, device: device)
+    return try issuer.issue(
+      OperationalDeviceProfile.template(owner: identifier, device: device, now_s: testClock.now_s()), publicKey: request.publicKey
+    ).pem
+  }
+
+  func person(_ name: String, _ role: Role) throws -> (certificate: Certificate, key: PrivateKey) {
+    let key = try PrivateKey.generateP256()
+    guard let personName = PersonName(name) else { throw CryptoError(code: "malformed-input", reason: "\(name) is no person's name") }
+    let template = PersonProfile.template(owner: identifier, name: personName, role: role, now_s: testClock.now_s())
+    return (try issuer.issue(template, publicKey: key.publicKey), key)
+  }
+}

@@ -1,0 +1,41 @@
+import Glibc
+import Testing
+
+@testable import LinuxProcess
+
+/// Real processes in the real sandbox, by the kernel that runs this test.
+@Suite("The sandbox, tried from inside")
+struct SandboxTests {
+  @Test("event loops, sockets, tasks, timers and files work in it")
+  func work() throws { #expect(try probe("work") == .exited(code: 0)) }
+
+  @Test("what is refused with an error", arguments: ["files", "other-process", "port", "limits"])
+  func refused(what: String) throws { #expect(try probe(what) == .exited(code: 0)) }
+
+  @Test(
+    "what ends the process with SIGSYS",
+    arguments: ["execute", "fork", "signal", "netlink", "raw-socket", "code", "code-later", "user", "device-node"])
+  func killed(what: String) throws { #expect(try probe(what) == .killed(signal: SIGSYS)) }
+
+  /// Starts `sandbox-probe`, which stands beside this test's own executable, and waits for its end.
+  private func probe(_ what: String) throws -> ProcessEnd {
+    var own = [CChar](repeating: 0, count: 4_096)
+    let length = readlink("/proc/self/exe", &own, own.count)
+    try #require(length > 0)
+    let path = String(decoding: own.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let program = path.prefix { _ in true }.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/sandbox-probe"
+    var template = Array("/tmp/haechi-probe.XXXXXX".utf8CString)
+    let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
+    defer { rmdir(folder) }
+
+    let port = UInt16.random(in: 20_000..<30_000)
+    let words: [String] = [program, what, folder, String(port)]
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    defer { for argument in arguments { free(argument) } }
+    var process: pid_t = 0
+    try #require(posix_spawn(&process, program, nil, nil, &arguments, environ) == 0, "\(program) cannot be started")
+    var status: CInt = 0
+    while waitpid(process, &status, 0) < 0 { try #require(errno == EINTR) }
+    return status & 0x7f == 0 ? .exited(code: status >> 8 & 0xff) : .killed(signal: status & 0x7f)
+  }
+}

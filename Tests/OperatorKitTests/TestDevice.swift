@@ -1,0 +1,127 @@
+import BoardAPI
+import DeviceCore
+import FoundationEssentials
+import Foundations
+import Glibc
+import NIOPosix
+import SupervisorLink
+import Synchronization
+import Testing
+
+@testable import OperatorKit
+
+/// A real device of DeviceCore in this process, on a port of its own, with a supervisor that only keeps lines in memory.
+final class TestDevice: Sendable {
+  let endpoint: Endpoint
+  private let supervisor: InMemorySupervisor
+  private let running: Task<Void, any Error>
+
+  private init(endpoint: Endpoint, supervisor: InMemorySupervisor, running: Task<Void, any Error>) {
+    self.endpoint = endpoint
+    self.supervisor = supervisor
+    self.running = running
+  }
+
+  /// Runs `body` with a blank device that pins the CA in `makerFolder`.
+  static func with<Value>(makerFolder: String, _ body: (TestDevice) async throws -> Value) async throws -> Value {
+    let folder = try TemporaryFolder()
+    var ends: [CInt] = [-1, -1]
+    try #require(socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
+    let supervisor = InMemorySupervisor(descriptor: ends[0])
+    let maker = try PrivateFiles.read(makerFolder + "/maker-ca.der")
+    let (listening, announce) = AsyncStream.makeStream(of: Int.self)
+    let configuration = RuntimeConfiguration(
+      stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual", firmwareVersion: "0.0.1", variant: "host",
+      clockFloor_s: 0, onListening: { _, port in announce.yield(port) })
+    let link = ends[1]
+    let running = Task.detached {
+      defer { announce.finish() }
+      try await runRuntime(configuration: configuration, product: TestProduct(), sensors: TestSensors(), link: link)
+    }
+    supervisor.start()
+    var port: Int?
+    for await number in listening {
+      port = number
+      break
+    }
+    let device = TestDevice(endpoint: Endpoint(host: "127.0.0.1", port: try #require(port, "the device did not start")), supervisor: supervisor, running: running)
+    do {
+      let value = try await body(device)
+      await device.end()
+      withExtendedLifetime(folder) {}
+      return value
+    } catch {
+      await device.end()
+      Issue.record("the device's log:\n\(supervisor.lines.withLock { $0.joined(separator: "\n") })")
+      throw error
+    }
+  }
+
+  func press(_ isActive: Bool) { supervisor.send(.input(name: ShortName("button") ?? .unnamed, value: isActive, at_us: BootClock.now_us())) }
+
+  /// Orderly, as the supervisor asks for it.
+  func end() async {
+    supervisor.send(.shutdown(grace_ms: 500))
+    _ = await running.result
+    supervisor.stop()
+  }
+}
+
+/// The other end of the runtime's link: tells two lines and drives one.
+private final class InMemorySupervisor: Sendable {
+  private let descriptor: CInt
+  /// What the runtime logged.
+  let lines = Mutex<[String]>([])
+
+  init(descriptor: CInt) { self.descriptor = descriptor }
+
+  func send(_ message: SupervisorMessage) {
+    let packet = SupervisorPacket.encode(message)
+    _ = Glibc.send(descriptor, packet, packet.count, CInt(MSG_NOSIGNAL))
+  }
+
+  func start() {
+    send(.started(count: 1, cause: .boot))
+    send(.phase(PhaseReport(name: ShortName("mounts") ?? .unnamed, started_us: 1000, duration_us: 2000, outcome: .done, detail: "")))
+    send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
+    send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
+    send(.phasesComplete)
+    NIOThreadPool.singleton.submit { _ in
+      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.size)
+      while true {
+        let count = recv(self.descriptor, &buffer, buffer.count, 0)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { break }
+        switch try? SupervisorPacket.decodeRuntimeMessage(Array(buffer[..<count])) {
+        case .setOutput(let request, let name, _): self.send(.answer(request: request, name.text == "relay" ? .done : .unknownName))
+        case .setHostName(let request, _): self.send(.answer(request: request, .done))
+        case .log(_, let source, let text): self.lines.withLock { $0.append("\(source): \(text)") }
+        default: break
+        }
+      }
+      close(self.descriptor)
+    }
+  }
+
+  /// Makes the reading thread see the end.
+  func stop() { shutdown(descriptor, CInt(SHUT_RDWR)) }
+}
+
+/// Measures twenty times a second.
+private struct TestProduct: Product {
+  let description = ProductDescription(
+    manufacturer: "Haechi", model: "test node", readings: [.init("temperature", unit: "Cel")], actuators: [.init("relay", safe: false)], inputs: ["button"])
+
+  func run(_ device: ProductContext) async throws {
+    while !Task.isCancelled {
+      let measurement = try await device.measure(.temperature_C)
+      device.report("temperature", measurement.value, isSimulated: measurement.isSimulated)
+      try await Task.sleep(for: .milliseconds(50))
+    }
+  }
+}
+
+private struct TestSensors: Sensors {
+  let quantities: [Quantity] = [.temperature_C]
+  func measure(_ quantity: Quantity) async throws -> Measurement { Measurement(quantity: quantity, value: 21.25, isSimulated: true) }
+}

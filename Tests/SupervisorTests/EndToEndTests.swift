@@ -1,0 +1,212 @@
+import Glibc
+import Testing
+
+/// The real executable on the virtual board of this host: real processes, a real sandbox, real signals.
+@Suite("haechid on this host", .serialized)
+struct EndToEndTests {
+  @Test("killed and frozen runtimes come back as other processes; SIGTERM ends it in order")
+  func restarts() throws {
+    let device = try RunningDevice()
+    var process = try device.runtime(start: 1, cause: "boot")
+    try device.waitForLog("runtime \(process) serves")
+    // What a worker, a real child, found out.
+    try device.waitForLog("root of trust: none")
+    kill(process, SIGKILL)
+    var next = try device.runtime(start: 2, cause: "ended")
+    #expect(next != process)
+    try device.waitForLog("runtime \(process) was ended by signal 9")
+
+    process = next
+    try device.waitForLog("runtime \(process) serves")
+    kill(process, SIGSTOP)
+    try device.waitForLog("runtime \(process) is killed: no heartbeat for 5 s")
+    next = try device.runtime(start: 3, cause: "hung")
+    #expect(next != process)
+    try device.waitForLog("runtime \(next) serves")
+
+    #expect(try device.stop(SIGTERM) == 0)
+    let phases = device.logLines.filter { $0.contains("shutdown ") }
+    #expect(phases.count == 5)
+    #expect(phases.allSatisfy { $0.contains(": done in ") || $0.contains(": skipped in ") })
+    #expect(kill(next, 0) != 0, "the runtime outlives its supervisor")
+  }
+
+  @Test("a runtime that crashes leaves a record: which signal, and no address")
+  func crash() throws {
+    let device = try RunningDevice()
+    let process = try device.runtime(start: 1, cause: "boot")
+    try device.waitForLog("runtime \(process) serves")
+    kill(process, SIGSEGV)
+    _ = try device.runtime(start: 2, cause: "ended")
+    try device.waitForLog("crashed by signal 11 at image offset 0x")
+    try device.waitForLog("runtime \(process) was ended by signal 11")
+    #expect(try device.stop(SIGINT) == 0)
+  }
+
+  @Test("three runtimes in a row that do not settle: outputs safe, and the host process ends with the status of a restart")
+  func ceiling() throws {
+    let device = try RunningDevice()
+    for (start, cause) in [(1, "boot"), (2, "ended"), (3, "ended")] { kill(try device.runtime(start: start, cause: cause), SIGKILL) }
+    #expect(try device.end() == 75)
+    try device.waitForLog("the machine starts anew: 3 runtimes in a row")
+    try device.waitForLog("shutdown outputs-safe: done")
+  }
+
+  @Test("a supervisor that is killed takes its runtime with it")
+  func killedSupervisor() throws {
+    let device = try RunningDevice()
+    let process = try device.runtime(start: 1, cause: "boot")
+    try device.waitForLog("runtime \(process) serves")
+    _ = try device.stop(SIGKILL)
+    for _ in 0..<400 where kill(process, 0) == 0 { usleep(25_000) }
+    #expect(kill(process, 0) != 0)
+  }
+
+  /// The runtime is not dumpable, so only root may read its map.
+  @Test("two successive runtimes lie elsewhere in memory", .enabled(if: geteuid() == 0, "only root may read the map of a confined process"))
+  func layouts() throws {
+    let device = try RunningDevice()
+    let first = try device.runtime(start: 1, cause: "boot")
+    try device.waitForLog("runtime \(first) serves")
+    let firstLayout = try layout(of: first)
+    kill(first, SIGKILL)
+    let second = try device.runtime(start: 2, cause: "ended")
+    try device.waitForLog("runtime \(second) serves")
+    let secondLayout = try layout(of: second)
+    let supervisorLayout = try layout(of: device.process)
+    for part in ["haechid", "[heap]", "[stack]", "libc.so.6"] {
+      let places = [firstLayout[part], secondLayout[part], supervisorLayout[part]].compactMap { $0 }
+      #expect(places.count == 3, "\(part) is not in every map")
+      #expect(Set(places).count == places.count, "\(part) lies at \(places)")
+    }
+    #expect(try device.stop(SIGTERM) == 0)
+  }
+
+  @Test(
+    "arguments that make no sense get one sentence and status 64",
+    arguments: [["--listen", "localhost:1"], ["--listen", "127.0.0.1:70000"], ["--maker-ca", "/nonexistent"], ["--state"], ["x"], ["runtime"]])
+  func arguments(list: [String]) throws {
+    let device = try RunningDevice(arguments: list)
+    #expect(try device.end() == 64)
+    #expect(device.logLines.count == 1)
+    #expect(device.logLines.first?.hasPrefix("haechid: ") == true)
+  }
+
+  /// Where each part of a process begins, by the last component of its name.
+  private func layout(of process: Int32) throws -> [String: String] {
+    let text = try #require(contents("/proc/\(process)/maps"))
+    var places: [String: String] = [:]
+    for line in text.split(separator: "\n") {
+      let fields = line.split(separator: " ", omittingEmptySubsequences: true)
+      guard fields.count >= 6, let name = fields[5].split(separator: "/").last, let begin = fields[0].split(separator: "-").first else { continue }
+      if places[String(name)] == nil { places[String(name)] = String(begin) }
+    }
+    return places
+  }
+}
+
+/// A haechid with a folder of its own; ended and removed with this object.
+final class RunningDevice {
+  let process: Int32
+  private let folder: String
+  private var isReaped = false
+
+  init(arguments: [String]? = nil) throws {
+    var own = [CChar](repeating: 0, count: 4_096)
+    let length = readlink("/proc/self/exe", &own, own.count)
+    try #require(length > 0)
+    let test = String(decoding: own.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    // The executable stands beside the tests'.
+    let program = test.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/haechid"
+    var template = Array("/tmp/haechid-test.XXXXXX".utf8CString)
+    folder = try #require(mkdtemp(&template).map { String(cString: $0) })
+    let list = arguments ?? ["--listen", "127.0.0.1:0", "--state", folder + "/device"]
+    var argv: [UnsafeMutablePointer<CChar>?] = ([program] + list).map { strdup($0) } + [nil]
+    defer { for argument in argv { free(argument) } }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, folder + "/log", O_CREAT | O_WRONLY | O_APPEND, 0o600)
+    var started: pid_t = 0
+    try #require(posix_spawn(&started, program, &actions, nil, &argv, environ) == 0, "\(program) cannot be started")
+    process = started
+  }
+
+  deinit {
+    if !isReaped {
+      kill(process, SIGKILL)
+      waitpid(process, nil, 0)
+    }
+    remove(folder)
+  }
+
+  var logLines: [String] { (contents(folder + "/log") ?? "").split(separator: "\n").map(String.init) }
+
+  /// Generous: a loaded machine is slow, and nothing is measured here.
+  func waitForLog(_ text: String) throws {
+    for _ in 0..<1_200 {
+      if logLines.contains(where: { $0.contains(text) }) { return }
+      usleep(25_000)
+    }
+    Issue.record("the log never said \"\(text)\": \(logLines)")
+    throw Missing()
+  }
+  struct Missing: Error {}
+
+  /// The process of that start.
+  func runtime(start: Int, cause: String) throws -> Int32 {
+    let end = ", start \(start) (\(cause))"
+    try waitForLog(end)
+    let line = try #require(logLines.first { $0.hasSuffix(end) && $0.contains("runtime started as process ") })
+    let words = line.dropLast(end.count).split(separator: " ")
+    return try #require(words.last.flatMap { Int32($0) })
+  }
+
+  /// Sends a signal and returns the exit status.
+  func stop(_ signal: Int32) throws -> Int32 {
+    kill(process, signal)
+    return try end()
+  }
+
+  /// Waits for the end by itself; the exit status, or 128 and the signal.
+  func end() throws -> Int32 {
+    var status: CInt = 0
+    for _ in 0..<1_200 {
+      if waitpid(process, &status, WNOHANG) == process {
+        isReaped = true
+        return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f
+      }
+      usleep(25_000)
+    }
+    Issue.record("it does not end: \(logLines)")
+    throw Missing()
+  }
+}
+
+/// A whole text file, or nil.
+private func contents(_ path: String) -> String? {
+  let file = open(path, O_RDONLY)
+  guard file >= 0 else { return nil }
+  defer { close(file) }
+  var text: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 65_536)
+  while true {
+    let count = read(file, &buffer, buffer.count)
+    guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+    text += buffer.prefix(count)
+  }
+}
+
+/// Removes a folder and what is in it.
+private func remove(_ folder: String) {
+  if let entries = opendir(folder) {
+    while let entry = readdir(entries) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      guard name != ".", name != ".." else { continue }
+      let path = folder + "/" + name
+      if unlink(path) != 0 { remove(path) }
+    }
+    closedir(entries)
+  }
+  rmdir(folder)
+}

@@ -1,0 +1,123 @@
+import BoardAPI
+
+/// What happened, in order, on the fake board and in the fake host.
+final class Journal {
+  private(set) var entries: [String] = []
+  func note(_ entry: String) { entries.append(entry) }
+  func clear() { entries = [] }
+}
+
+final class FakeGpio: Gpio {
+  let journal: Journal
+  var lines: [LineDescription] = []
+  var values: [String: Bool] = [:]
+  var events: [LineEvent] = []
+  var failsToSet = false
+  var failsToOpen = false
+  var failsToTakeEvents = false
+  init(journal: Journal) { self.journal = journal }
+
+  func open(_ lines: [LineDescription]) throws(BoardError) {
+    if failsToOpen { throw BoardError(code: "line-missing", reason: "relay: no such line") }
+    self.lines = lines
+    for line in lines { values[line.name] = safeValue(line) ?? false }
+    journal.note("open")
+  }
+  func set(_ name: String, to value: Bool) throws(BoardError) {
+    if failsToSet { throw BoardError(code: "line-broken", reason: "\(name): input/output error") }
+    values[name] = value
+    journal.note("set \(name) \(value)")
+  }
+  func value(of name: String) throws(BoardError) -> Bool { values[name] ?? false }
+  func driveSafe() -> [String] {
+    for line in lines { if let safe = safeValue(line) { values[line.name] = safe } }
+    journal.note("safe")
+    return []
+  }
+  var eventDescriptors: [CInt] { [] }
+  func takeEvents() throws(BoardError) -> [LineEvent] {
+    if failsToTakeEvents { throw BoardError(code: "line-broken", reason: "button: input/output error") }
+    defer { events = [] }
+    return events
+  }
+
+  var areOutputsSafe: Bool { lines.allSatisfy { line in safeValue(line).map { values[line.name] == $0 } ?? true } }
+  private func safeValue(_ line: LineDescription) -> Bool? { if case .output(let safe) = line.role { safe } else { nil } }
+}
+
+final class FakeNetwork: NetworkInterface {
+  let journal: Journal
+  var isUp = true
+  var fails = false
+  init(journal: Journal) { self.journal = journal }
+  let name = "eth0"
+  func bringUp() throws(BoardError) { try fail() }
+  func hardwareAddress() throws(BoardError) -> [UInt8] { [2, 0, 0, 0, 0, 1] }
+  func apply(_ configuration: InterfaceConfiguration) throws(BoardError) {
+    try fail()
+    journal.note("address \(configuration.address)/\(configuration.prefixLength)")
+  }
+  func clear() throws(BoardError) {
+    try fail()
+    journal.note("no address")
+  }
+  func setHostName(_ name: String) throws(BoardError) {
+    try fail()
+    journal.note("host name \(name)")
+  }
+  var eventDescriptor: CInt? { 99 }
+  func takeCarrier() throws(BoardError) -> Bool {
+    try fail()
+    return isUp
+  }
+  func makeDHCPSocket() throws(BoardError) -> CInt? { nil }
+  private func fail() throws(BoardError) { if fails { throw BoardError(code: "network-broken", reason: "eth0: no such device") } }
+}
+
+final class FakeRootOfTrust: RootOfTrust {
+  func facts() throws(BoardError) -> RootOfTrustFacts {
+    RootOfTrustFacts(kind: .tpm2, manufacturer: "IBM ", secureBootState: [UInt8](repeating: 7, count: 32))
+  }
+}
+
+final class FakeWatchdog: WatchdogTimer {
+  var feedings = 0
+  func start(timeout_s: UInt32) throws(BoardError) -> UInt32 { timeout_s }
+  func feed() throws(BoardError) { feedings += 1 }
+}
+
+final class FakeConsole: Console {
+  var lines: [String] = []
+  func write(line: String) { lines.append(line) }
+}
+
+final class FakeBoard: Board {
+  let journal: Journal
+  let fakeGpio: FakeGpio
+  let fakeNetwork: FakeNetwork
+  let fakeWatchdog = FakeWatchdog()
+  let fakeConsole = FakeConsole()
+  var earlyPhases: [BoardPhase] = []
+
+  init(journal: Journal) {
+    self.journal = journal
+    fakeGpio = FakeGpio(journal: journal)
+    fakeNetwork = FakeNetwork(journal: journal)
+  }
+
+  let name = "fake"
+  let lines = [
+    LineDescription(name: "relay", role: .output(safe: false)),
+    LineDescription(name: "valve", role: .output(safe: true)),
+    LineDescription(name: "button", role: .input(debounce_us: 5_000)),
+  ]
+  var gpio: any Gpio { fakeGpio }
+  var watchdog: (any WatchdogTimer)? { fakeWatchdog }
+  var network: any NetworkInterface { fakeNetwork }
+  let rootOfTrust: any RootOfTrust = FakeRootOfTrust()
+  var console: (any Console)? { fakeConsole }
+  let runtimeStateFolder = "/nonexistent"
+  let runtimeUser: (uid: UInt32, gid: UInt32)? = nil
+  func restart() -> Never { fatalError("a test ends the loop itself") }
+  func powerOff() -> Never { fatalError("a test ends the loop itself") }
+}

@@ -1,0 +1,143 @@
+import SupervisorLink
+
+@testable import Supervisor
+
+/// A machine with a clock and processes of its own. Waiting only advances the clock.
+final class FakeHost: ProcessHost {
+  let journal: Journal
+  var now: UInt64 = 1_000_000
+  private var nextProcess: Int32 = 100
+
+  /// The runtime that lives, or nil.
+  private(set) var runtime: Int32?
+  private var isLinkOpen = false
+  /// From the runtime, not yet received.
+  var inbox: [LinkReceive] = []
+  /// To the runtime.
+  var sent: [[UInt8]] = []
+  /// Packets that the link still takes.
+  var room = Int.max
+  var endedChildren: [EndedChild] = []
+  var endRequested = false
+  var startFails = false
+  var survivesKill = false
+
+  /// A healthy runtime says `ready` at once and sends a heartbeat each second.
+  var isHealthy = true
+  private var heartbeats: UInt64 = 0
+  private var nextHeartbeat: UInt64 = 0
+
+  var workerRuns = true
+  private var workerResults: [Int32: [UInt8]] = [:]
+  private(set) var startTimes: [UInt64] = []
+
+  init(journal: Journal) { self.journal = journal }
+
+  func now_us() -> UInt64 { now }
+
+  func wait(for descriptors: [CInt], toSend: Bool, timeout_ms: UInt32) {
+    // As poll(2): at once where something is there already.
+    if !isLinkOpen || inbox.isEmpty, endedChildren.isEmpty { now += UInt64(timeout_ms) * 1_000 }
+    if runtime != nil, isHealthy, now >= nextHeartbeat { beat() }
+  }
+
+  func takeEndRequest() -> Bool {
+    defer { endRequested = false }
+    return endRequested
+  }
+  func takeEnded() -> [EndedChild] {
+    defer { endedChildren = [] }
+    return endedChildren
+  }
+
+  func startRuntime(dhcpSocket: CInt?) throws(SupervisorError) -> Int32 {
+    startTimes.append(now)
+    if startFails { throw SupervisorError(code: "runtime-not-started", reason: "fork: no memory") }
+    nextProcess += 1
+    runtime = nextProcess
+    isLinkOpen = true
+    inbox = []
+    sent = []
+    heartbeats = 0
+    journal.note("start")
+    if isHealthy {
+      say(.ready)
+      beat()
+    }
+    return nextProcess
+  }
+
+  func send(_ packet: [UInt8]) -> LinkSend {
+    guard isLinkOpen else { return .closed }
+    guard room > 0 else { return .full }
+    room -= 1
+    sent.append(packet)
+    return .sent
+  }
+  func receive() -> LinkReceive { isLinkOpen ? (inbox.isEmpty ? .empty : inbox.removeFirst()) : .closed }
+  func closeLink() { isLinkOpen = false }
+
+  func kill(_ process: Int32) {
+    journal.note(process == runtime ? "kill" : "kill worker")
+    if !survivesKill { end(process, .killed(signal: 9)) }
+  }
+
+  func startWorker(_ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
+    nextProcess += 1
+    if workerRuns {
+      workerResults[nextProcess] = job()
+      endedChildren.append(EndedChild(process: nextProcess, end: .exited(code: 0)))
+    }
+    return nextProcess
+  }
+  func takeWorkerResult(_ process: Int32) -> [UInt8] { workerResults.removeValue(forKey: process) ?? [] }
+
+  // What a test makes happen.
+
+  func say(_ message: RuntimeMessage) { inbox.append(.packet(SupervisorPacket.encode(message))) }
+  func beat() {
+    heartbeats += 1
+    say(.heartbeat(heartbeats))
+    nextHeartbeat = now + 1_000_000
+  }
+  func end(_ process: Int32, _ end: ChildEnd) {
+    guard process == runtime || workerResults[process] != nil || !workerRuns else { return }
+    if process == runtime { runtime = nil }
+    endedChildren.append(EndedChild(process: process, end: end))
+  }
+  /// The runtime ends by itself.
+  func crash(_ end: ChildEnd = .killed(signal: 11)) { if let runtime { self.end(runtime, end) } }
+
+  var heard: [SupervisorMessage] { sent.compactMap { try? SupervisorPacket.decodeSupervisorMessage($0) } }
+}
+
+/// A supervisor on a fake board in a fake machine.
+struct Rig {
+  let journal = Journal()
+  let board: FakeBoard
+  let host: FakeHost
+  let supervisor: Supervisor
+
+  init(limits: SupervisorLimits = SupervisorLimits()) {
+    board = FakeBoard(journal: journal)
+    host = FakeHost(journal: journal)
+    supervisor = Supervisor(board: board, host: host, limits: limits)
+  }
+
+  /// Turns until `condition` holds or the loop ends; at most `most` turns.
+  @discardableResult
+  func turn(most: Int = 1_000, until condition: () -> Bool) -> Supervisor.Verdict {
+    for _ in 0..<most {
+      let verdict = supervisor.turn()
+      if verdict != .goOn || condition() { return verdict }
+    }
+    return .goOn
+  }
+
+  @discardableResult
+  func run(for duration_us: UInt64) -> Supervisor.Verdict {
+    let until = host.now + duration_us
+    return turn(most: 100_000) { host.now >= until }
+  }
+  var isAlive: Bool { host.runtime != nil }
+}

@@ -236,7 +236,8 @@ public final class TLSHandler: ChannelDuplexHandler {
     guard !isDelivering else { return }
     if state == .established, connection.inboundBytes > 0 || connection.decryptedBytes > 0 || connection.inboundEnded {
       deliver(context)
-      guard state == .established, readRequested else { return }
+      guard state == .established else { return }
+      // Also where that answered the request: a channel asks again only after it has read something itself.
     }
     context.read()
   }

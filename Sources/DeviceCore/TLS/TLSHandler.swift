@@ -237,7 +237,8 @@ public final class TLSHandler: ChannelDuplexHandler {
     if state == .established, connection.inboundBytes > 0 || connection.decryptedBytes > 0 || connection.inboundEnded {
       deliver(context)
       guard state == .established else { return }
-      // Also where that answered the request: a channel asks again only after it has read something itself.
+      // A channel that reads by itself asks only after it has read from its socket: what was answered from here must not be the last
+      // that it hears. At most one more read of the socket waits here then.
     }
     context.read()
   }

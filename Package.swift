@@ -87,7 +87,7 @@ var targets: [Target] = [
   tests("Identity", ["Crypto", "Foundations"]),
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("SupervisorLink", ["Foundations"]),
-  tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "haechid"]),
+  tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),

@@ -15,6 +15,9 @@ DT_NEEDED, DT_STRTAB, DT_SONAME, DT_RPATH, DT_BIND_NOW, DT_RUNPATH, DT_FLAGS, DT
 DF_BIND_NOW, DF_1_NOW = 0x8, 0x1
 
 
+LAZY_BINDING = "lazy binding, so RELRO is partial (no BIND_NOW)"
+
+
 class ElfError(Exception):
     """One sentence that says why a file is not an ELF file that can be read."""
 
@@ -45,7 +48,7 @@ class Elf:
         if not self.has_relro:
             found.append("no RELRO")
         if self.has_dynamic and not self.bind_now:
-            found.append("lazy binding, so RELRO is partial (no BIND_NOW)")
+            found.append(LAZY_BINDING)
         if self.executable_stack:
             found.append("executable stack (no NX)")
         if self.writable_code:

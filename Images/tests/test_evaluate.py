@@ -66,6 +66,13 @@ class Planted(unittest.TestCase):
             with self.subTest(planted.path + " " + word):
                 self.assertTrue([finding for finding in findings([*CLEAN, planted]) if word in finding and planted.path in finding])
 
+    def test_what_the_distribution_binds_lazily_is_shown_and_nothing_more_is_accepted(self):
+        weak = make_elf(bind_now=False)
+        self.assertEqual(evaluate.hardening([cpio.regular("lib/libz.so.1", weak)]), [])
+        self.assertEqual(len(evaluate.accepted([cpio.regular("lib/libz.so.1", weak)])), 1)
+        self.assertEqual(len(evaluate.hardening([cpio.regular("lib/libz.so.1", make_elf(bind_now=False, relro=False))])), 1)
+        self.assertEqual(len(evaluate.hardening([cpio.regular("init", weak)])), 1)
+
     def test_hash_formats_in_a_library_are_no_hashes(self):
         library = cpio.regular("lib/libcrypt.so", make_elf(extra=b"$6$rounds=%zu$\0$2b$%02d$\0$y$j9T$"))
         self.assertEqual(evaluate.accounts([library]), [])
@@ -170,7 +177,7 @@ class WholeImage(unittest.TestCase):
             self.make(folder, entries)
             if change:
                 change(folder)
-            return dict(load_program("inspect").checks(folder))
+            return {title: found for title, found, *_ in load_program("inspect").checks(folder)}
 
     def failing(self, results):
         return {title.split()[1] for title, found in results.items() if found}

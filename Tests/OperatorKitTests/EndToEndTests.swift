@@ -96,6 +96,25 @@ import Testing
     }
   }
 
+  /// The first request mostly travels with the handshake's last bytes; those after it must be seen all the same.
+  @Test func aConnectionServesOneRequestAfterTheOther() async throws {
+    let (folder, home) = try makeHome()
+    defer { withExtendedLifetime(folder) {} }
+    try await TestDevice.with(makerFolder: home.makerFolder) { device in
+      _ = try await provision(device, home)
+      _ = try await claim(device, home)
+      let owned = try OwnedDevice(home: home, device: nil)
+      for _ in 0..<20 {
+        let states = try await owned.with { (client) throws(OperatorError) in
+          var states: [String] = []
+          for _ in 0..<4 { states.append(try await client.status().state) }
+          return states
+        }
+        #expect(states == ["owned", "owned", "owned", "owned"])
+      }
+    }
+  }
+
   @Test func rolesAreKept() async throws {
     let (folder, home) = try makeHome()
     defer { withExtendedLifetime(folder) {} }

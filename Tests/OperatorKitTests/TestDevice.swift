@@ -83,9 +83,10 @@ private final class InMemorySupervisor: Sendable {
   func start() {
     send(.started(count: 1, cause: .boot))
     send(.phase(PhaseReport(name: ShortName("mounts") ?? .unnamed, started_us: 1000, duration_us: 2000, outcome: .done, detail: "")))
+    send(.phasesComplete)
     send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
     send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
-    send(.phasesComplete)
+    send(.link(up: true))
     NIOThreadPool.singleton.submit { _ in
       var buffer = [UInt8](repeating: 0, count: SupervisorPacket.size)
       while true {

@@ -1,4 +1,7 @@
+import Crypto
+import Foundations
 import Glibc
+import Identity
 import Testing
 
 /// The real executable on the virtual board of this host: real processes, a real sandbox, real signals.
@@ -120,7 +123,7 @@ final class RunningDevice {
     let program = test.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/haechid"
     var template = Array("/tmp/haechid-test.XXXXXX".utf8CString)
     folder = try #require(mkdtemp(&template).map { String(cString: $0) })
-    let list = arguments ?? ["--listen", "127.0.0.1:0", "--state", folder + "/device"]
+    let list = try arguments ?? ["--listen", "127.0.0.1:0", "--state", folder + "/device", "--maker-ca", Self.makeMaker(in: folder)]
     var argv: [UnsafeMutablePointer<CChar>?] = ([program] + list).map { strdup($0) } + [nil]
     defer { for argument in argv { free(argument) } }
     var actions = posix_spawn_file_actions_t()
@@ -130,6 +133,17 @@ final class RunningDevice {
     var started: pid_t = 0
     try #require(posix_spawn(&started, program, &actions, nil, &argv, environ) == 0, "\(program) cannot be started")
     process = started
+  }
+
+  /// A throwaway maker's authority; its file.
+  private static func makeMaker(in folder: String) throws -> String {
+    let now_s = WallClock(floor_s: 0).now_s()
+    let certificate = try MakerAuthorityProfile.make(name: "Test maker", key: try PrivateKey.generateP256(), now_s: now_s).der
+    let path = folder + "/maker-ca.der"
+    let file = open(path, O_CREAT | O_WRONLY, 0o600)
+    defer { close(file) }
+    try #require(write(file, certificate, certificate.count) == certificate.count)
+    return path
   }
 
   deinit {

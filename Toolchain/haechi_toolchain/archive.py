@@ -52,11 +52,11 @@ def _retry(action, steps, what):
     return action()
 
 
-def _last_line(text, default):
-    """The line of a program's error output that says most: the last one that begins with E:, else the last one."""
+def _telling_line(text, default):
+    """The line of a program's error output that says most: the first error, on which the later ones follow, else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("E:")]
-    return (errors or lines or [default])[-1].rstrip(".")
+    return (errors[:1] or lines[-1:] or [default])[0].removeprefix("E:").strip().rstrip(".:")
 
 
 def require_programs(names):
@@ -101,7 +101,7 @@ class Index:
                                     env={**os.environ, "LC_ALL": "C.UTF-8"})
         if result.returncode:
             raise ToolchainError(f"the package index of {self._suite} could not be fetched: "
-                                 f"{_last_line(result.stderr, 'mmdebstrap said nothing')}.")
+                                 f"{_telling_line(result.stderr, 'mmdebstrap said nothing')}.")
         self._write_apt_configuration()
         self._check_signatures()
 
@@ -158,7 +158,7 @@ class Index:
         result = self._apt("apt-get", *verb, "--print-uris", "-qq", *wanted)
         if result.returncode:
             raise ToolchainError(f"{self._suite} cannot give {', '.join(wanted)}: "
-                                 f"{_last_line(result.stderr, 'apt-get said nothing')}.")
+                                 f"{_telling_line(result.stderr, 'apt-get said nothing')}.")
         chosen = []
         for line in result.stdout.splitlines():
             match = re.match(r"'[^']+' (\S+) (\d+) ", line)
@@ -209,7 +209,7 @@ class Index:
             raise _DiskFull(f"the disk of {self._downloads} became full during a download; free some space "
                                  "or set HAECHI_CACHE to a folder on a larger disk.")
         if result.returncode:
-            raise ToolchainError(f"a download from {self._suite} did not succeed: {_last_line(result.stderr, 'apt-get said nothing')}.")
+            raise ToolchainError(f"a download from {self._suite} did not succeed: {_telling_line(result.stderr, 'apt-get said nothing')}.")
         for package in packages:
             path = self._downloads / package.file_name
             if not _is_whole(path, package):
@@ -251,7 +251,7 @@ def unpack(package_file, root, excludes=(), members=(), strip_components=0, tran
         source.stdout.close()
         source_status = source.wait()
     if result.returncode:
-        reason = _last_line(result.stderr, "tar said nothing")
+        reason = _telling_line(result.stderr, "tar said nothing")
         if "No space left" in result.stderr:
             raise ToolchainError(f"the disk of {root} became full while {package_file.name} was unpacked; free some space "
                                  "or set HAECHI_CACHE to a folder on a larger disk.")

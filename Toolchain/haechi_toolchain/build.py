@@ -15,6 +15,9 @@ from .console import ToolchainError
 
 # Position independence is the compiler's default for executables; the rest has to be asked for.
 LINKER_OPTIONS = ("--gc-sections", "--icf=safe", "-z", "relro", "-z", "now", "--build-id=sha1")
+# How the compiler says that it cannot read the SDK's modules.
+_VERSION_MISMATCH = re.compile(r"module compiled with Swift .* cannot be imported by the Swift .* compiler"
+                               r"|compiled module was created by (a different|an older|a newer) version of the compiler[^:]*")
 
 
 @dataclasses.dataclass
@@ -111,8 +114,9 @@ class ReadyMadeSdk:
 
     def swift(self, arguments, tree, package, scratch, environment):
         # There is no fixed path here, so the compiler is told to leave the machine's paths out.
-        maps = [f"-file-prefix-map={tree}=/src", f"-file-prefix-map={scratch}=/build"]
-        mapped = [word for entry in maps for word in ("-Xswiftc", entry, "-Xcc", f"-f{entry[1:]}")]
+        mapped = []
+        for entry in (f"{tree}=/src", f"{scratch}=/build"):
+            mapped += ["-Xswiftc", "-file-prefix-map", "-Xswiftc", entry, "-Xcc", f"-ffile-prefix-map={entry}"]
         return [self._swift, *arguments, *mapped, "--package-path", str(tree / package),
                 "--scratch-path", str(scratch / "swift")], {**os.environ, **environment}
 
@@ -197,7 +201,7 @@ def _run_swift_build(request, chosen, tree, package, scratch):
     command, process_environment = chosen.swift(words, tree, package, scratch, environment)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                           env=process_environment) as process:
-        last = ""
+        mismatch, disk_full = "", False
         for line in process.stdout:
             # The static Swift library was made by `ld -r`, which loses the table that --icf=safe asks for: those
             # objects are simply not folded, and a thousand lines would hide the messages that matter.
@@ -206,12 +210,19 @@ def _run_swift_build(request, chosen, tree, package, scratch):
             line = chosen.from_inside(line, tree)
             sys.stderr.write(line)
             sys.stderr.flush()
-            if "error:" in line or "compiled with a different version" in line:
-                last = line.strip()
+            if "No space left on device" in line:
+                disk_full = True
+            found = _VERSION_MISMATCH.search(line)
+            if found:
+                mismatch = found.group().rstrip(": ")
         status = process.wait()
     if status:
-        if re.search(r"module compiled with Swift|compiled module was created by (a different|an? (older|newer))", last):
-            raise ToolchainError(f"the compiler and the SDK's libraries are of different versions ({last}).")
+        if disk_full:
+            raise ToolchainError(f"the disk of {scratch} became full during the build; free some space "
+                                 "or set HAECHI_CACHE to a folder on a larger disk.")
+        if mismatch:
+            raise ToolchainError(f"the compiler and the SDK's libraries are of different versions ({mismatch}); "
+                                 "use the Swift that the SDK was made for.")
         what = "the tests" if request.build_tests else f"the product {request.product}"
         raise ToolchainError(f"swift build could not build {what} (exit status {status}); its messages are above.")
 
@@ -220,20 +231,32 @@ def _forget_stale_modules(request, tree, scratch):
     """Removes the compiled C modules when a header, a module map or the package's manifest has changed. They carry no
     file times here, and by its size alone the compiler does not see every change of a header."""
     digest = hashlib.sha256()
-    for parent, folders, files in os.walk(tree):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not os.path.islink(os.path.join(parent, name)))
-        for name in sorted(files):
-            if name.endswith((".h", ".modulemap")) or name in ("Package.swift", "Package.resolved"):
-                path = os.path.join(parent, name)
-                if os.path.isfile(path):
-                    with open(path, "rb") as file:
-                        digest.update(f"{os.path.relpath(path, tree)}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+    for name in sorted(_headers_and_manifests(tree)):
+        path = tree / name
+        if path.is_file():
+            digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     stamp = scratch / f"headers-{request.configuration}"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != digest.hexdigest():
         modules = scratch / "swift" / sdk.TRIPLE / request.configuration / "ModuleCache"
         if modules.exists():
             cache.remove_tree(modules)
         stamp.write_text(digest.hexdigest(), encoding="utf-8")
+
+
+def _headers_and_manifests(tree):
+    """Paths below the tree. What git ignores is left out (images and kernel trees have many headers), but for the versions
+    that were resolved."""
+    listed = subprocess.run(["git", "-C", str(tree), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
+                             "*.h", "*.modulemap", "*Package.swift"], capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        names = {name for name in listed.stdout.split("\0") if name}
+        return names | {str(pathlib.PurePosixPath(name).parent / "Package.resolved") for name in names if name.endswith("Package.swift")}
+    names = set()
+    for parent, folders, files in os.walk(tree):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names |= {os.path.relpath(os.path.join(parent, name), tree) for name in files
+                  if name.endswith((".h", ".modulemap")) or name in ("Package.swift", "Package.resolved")}
+    return names
 
 
 def _find_binary(request, scratch):

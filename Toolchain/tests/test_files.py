@@ -1,5 +1,6 @@
 """Package lists, the cache folder, keys, links and the sandbox's command line: everything that needs no network."""
 
+import fcntl
 import io
 import os
 import pathlib
@@ -81,7 +82,6 @@ class CacheTests(Folder):
             descriptor = os.open(path, os.O_RDWR)
             self.addCleanup(os.close, descriptor)
             with self.assertRaises(BlockingIOError):
-                import fcntl
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.assertEqual(said.getvalue(), "")
@@ -191,6 +191,30 @@ class ReadyMadeSdkTests(Folder):
             self.find(bundle)
 
 
+class StaleModuleTests(Folder):
+    def test_compiled_modules_go_when_a_header_changes_and_only_then(self):
+        tree, scratch = self.folder / "tree", self.folder / "scratch"
+        (tree / "Sources").mkdir(parents=True)
+        header, other = tree / "Sources/a.h", tree / "Sources/a.swift"
+        request = build.Request("x", "release", False, "b", "v", tree, tree, None, [])
+        modules = scratch / "swift" / sdk.TRIPLE / "release/ModuleCache"
+
+        def is_kept():
+            modules.mkdir(parents=True, exist_ok=True)
+            build._forget_stale_modules(request, tree, scratch)
+            return modules.exists()
+
+        header.write_text("int a;", encoding="utf-8")
+        other.write_text("1", encoding="utf-8")
+        self.assertFalse(is_kept())
+        self.assertTrue(is_kept())
+        other.write_text("2", encoding="utf-8")
+        self.assertTrue(is_kept())
+        header.write_text("int b;", encoding="utf-8")
+        self.assertFalse(is_kept())
+        self.assertTrue(is_kept())
+
+
 class ErrorTests(unittest.TestCase):
     def run_main(self, error):
         said = io.StringIO()
@@ -213,6 +237,29 @@ class ErrorTests(unittest.TestCase):
         self.assertEqual((code, text), (1, "error: the operating system refused: Permission denied (/x).\n"))
 
 
+class SignatureTests(Folder):
+    """A release file that the distribution's keys did not sign is refused. No key is needed to show it."""
+
+    def check(self, content):
+        lists = self.folder / "var/lib/apt/lists"
+        lists.mkdir(parents=True, exist_ok=True)
+        if content is not None:
+            (lists / "mirror_dists_trixie_InRelease").write_text(content, encoding="utf-8")
+        archive.Index(self.folder, "trixie", ["arm64"], self.folder, console.Steps(io.StringIO()))._check_signatures()
+
+    @unittest.skipUnless(list(pathlib.Path("/usr/share/keyrings").glob("debian-archive-*.gpg")), "debian-archive-keyring is not installed")
+    def test_what_is_not_signed_is_refused(self):
+        for content in ("Origin: Debian\n", "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\n"
+                        "-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n"):
+            with self.subTest(content), self.assertRaisesRegex(ToolchainError, "is not by a key of debian-archive-keyring"):
+                self.check(content)
+
+    @unittest.skipUnless(list(pathlib.Path("/usr/share/keyrings").glob("debian-archive-*.gpg")), "debian-archive-keyring is not installed")
+    def test_no_release_file_is_refused(self):
+        with self.assertRaisesRegex(ToolchainError, "no signed release file"):
+            self.check(None)
+
+
 class RetryTests(unittest.TestCase):
     def test_a_passing_failure_is_retried_and_a_lasting_one_is_raised(self):
         said = io.StringIO()
@@ -231,8 +278,9 @@ class RetryTests(unittest.TestCase):
         return result
 
     def test_the_line_that_says_most(self):
-        self.assertEqual(archive._last_line("W: x\nE: no room left.\nI: bye\n", "?"), "E: no room left")
-        self.assertEqual(archive._last_line("", "nothing"), "nothing")
+        self.assertEqual(archive._telling_line("W: x\nE: cannot connect.\nE: gave up\nI: bye\n", "?"), "cannot connect")
+        self.assertEqual(archive._telling_line("one\ntwo\n", "?"), "two")
+        self.assertEqual(archive._telling_line("", "nothing"), "nothing")
 
 
 if __name__ == "__main__":

@@ -52,8 +52,6 @@ struct SystemCallPolicy {
         Bounded(
           number: __NR_clone,
           conditions: [.maskedIsOneOf(argument: 0, mask: cloneThread | cloneVM | cloneNewAny, [cloneThread | cloneVM])], otherwise: .kill),
-        // Dispatch gives its worker threads a priority: of a thread, and without capabilities only downwards.
-        Bounded(number: __NR_setpriority, conditions: [.isOneOf(argument: 0, [0])], otherwise: .kill),
         // raise(3) and abort(3), to itself only.
         Bounded(number: __NR_tgkill, conditions: [.isOneOf(argument: 0, [process])], otherwise: .kill),
         // Dispatch gives each of its threads a priority by its class; a thread's own only.

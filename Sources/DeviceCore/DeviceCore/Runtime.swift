@@ -54,6 +54,16 @@ struct Runtime {
     hub.connect { (name, value) async throws(SupervisorError) in
       try await supervisor.request { .setOutput(request: $0, name: name, value: value) }
     }
+    do {
+      try await serve(supervisor, inbox, hub, clock)
+    } catch {
+      await supervisor.close()
+      throw error
+    }
+  }
+
+  private func serve(_ supervisor: SupervisorClient, _ inbox: Inbox, _ hub: DeviceHub, _ clock: WallClock) async throws {
+    let log = hub.log
     try await inbox.waitForIntroduction(deadline_ms: Self.introductionDeadline_ms)
     checkLines(hub, log)
 
@@ -69,6 +79,7 @@ struct Runtime {
         inbox.finish(.failed("the new state cannot be served: \(error)"))
       }
     }
+    let addressClient = try await startAddressClient(device.identifier, supervisor, inbox, hub)
     let address = try await listener.start(host: configuration.host, port: configuration.port)
     log.append(.notice, source: "core", "serving \(address)")
     supervisor.send(.ready)
@@ -88,7 +99,19 @@ struct Runtime {
       }
       return .failed("nothing is left to run")
     }
+    await addressClient?.stop()
     try await end(ending, listener, supervisor, log)
+  }
+
+  private func startAddressClient(
+    _ identifier: DeviceIdentifier, _ supervisor: SupervisorClient, _ inbox: Inbox, _ hub: DeviceHub
+  ) async throws -> AddressClient? {
+    guard let (socket, hardwareAddress) = configuration.dhcp else { return nil }
+    let client = try await AddressClient.start(
+      socket: socket, hardwareAddress: hardwareAddress, hostName: identifier.hostName, on: group.next(),
+      holder: LeaseHolder(supervisor: supervisor, hub: hub), log: hub.log)
+    inbox.followLink { client.linkChanged(up: $0) }
+    return client
   }
 
   /// Orderly: no new connection, answers finished, the link last.
@@ -177,6 +200,8 @@ private final class Inbox: Sendable {
   private struct Introduction {
     var hasPhases = false
     var isComplete = false
+    var isLinkUp = false
+    var linkFollower: (@Sendable (Bool) -> Void)?
   }
   private let introduction = NIOLockedValueBox(Introduction())
   private let endings: AsyncStream<Ending>
@@ -202,7 +227,12 @@ private final class Inbox: Sendable {
     case .link(let up):
       hub.update { $0.linkUp = up }
       // After the phases come the lines, and after the lines the link: then everything that a start needs is known.
-      introduction.withLockedValue { $0.isComplete = $0.hasPhases }
+      introduction.withLockedValue { state in
+        state.isComplete = state.hasPhases
+        guard state.isLinkUp != up else { return }
+        state.isLinkUp = up
+        state.linkFollower?(up)
+      }
     case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
     case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
     case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
@@ -210,6 +240,14 @@ private final class Inbox: Sendable {
   }
 
   @Sendable func finish(_ ending: Ending) { endingContinuation.yield(ending) }
+
+  /// Calls `follower`, which must not wait, with the state of the link now if it is up, and with each change.
+  func followLink(_ follower: @escaping @Sendable (Bool) -> Void) {
+    introduction.withLockedValue { state in
+      state.linkFollower = follower
+      if state.isLinkUp { follower(true) }
+    }
+  }
 
   func ending() async -> Ending? {
     for await ending in endings { return ending }

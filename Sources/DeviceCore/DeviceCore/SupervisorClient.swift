@@ -130,8 +130,10 @@ final class SupervisorClient: Sendable {
     }
   }
 
+  /// Hangs up: the supervisor sees the end at once, whoever still holds this.
   func close() async {
     try? await channel.close().get()
+    sending.hangUp()
   }
 
   private func settle(_ number: UInt32, _ outcome: RequestOutcome?) {
@@ -159,6 +161,8 @@ private final class SendingDescriptor: Sendable {
 
   init(adopting number: CInt) { self.number = number }
   deinit { Glibc.close(number) }
+
+  func hangUp() { shutdown(number, flag(SHUT_RDWR)) }
 
   func send(_ packet: [UInt8]) -> Bool {
     while true {
@@ -208,4 +212,5 @@ private final class PacketHandler: ChannelInboundHandler, Sendable {
 
 // The same constants of <sys/socket.h> come as numbers or as an enumeration, depending on which module read the header first.
 private func flag(_ value: Int) -> CInt { CInt(value) }
+private func flag(_ value: Int32) -> CInt { value }
 private func flag<Flag: RawRepresentable>(_ value: Flag) -> CInt where Flag.RawValue: BinaryInteger { CInt(value.rawValue) }

@@ -55,8 +55,9 @@ final class APISession: ChannelInboundHandler {
     state = .receiving(head, verdict)
     closesAfterAnswer = head.closes
     switch verdict {
-    case .failure(let refusal) where head.bodyLength_bytes > 0:
-      // Nobody wants the body that follows: say so now, and read no further.
+    case .failure(let refusal) where head.expectsContinue && head.bodyLength_bytes > 0:
+      // The client waits to hear whether its body is wanted. It may send it nevertheless, so the connection ends here. A client that
+      // does not wait is answered when its body, which is small, has come and was thrown away.
       refuse(head, refusal, closes: true, context)
     case .success where head.expectsContinue && head.bodyLength_bytes > 0:
       context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)

@@ -251,7 +251,9 @@ public final class TLSHandler: ChannelDuplexHandler {
     guard !isDelivering else { return }
     if state == .established, connection.inboundBytes > 0 || connection.decryptedBytes > 0 || connection.inboundEnded {
       deliver(context)
-      guard state == .established, readRequested else { return }
+      guard state == .established else { return }
+      // A channel that reads by itself asks only after it has read from its socket: what was answered from here must not be the last
+      // that it hears. At most one more read of the socket waits here then.
     }
     context.read()
   }

@@ -25,6 +25,7 @@ public final class DeviceConnection {
   private(set) var peer: Certificate?
   private let security: ConnectionSecurity
   private var inbound: NIOAsyncChannelInboundStream<HTTPClientResponsePart>.AsyncIterator
+  private var writeFailure: (any Error)?
   private let outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
   private let channel: any Channel
   private let watch: ConnectionWatch
@@ -107,7 +108,7 @@ public final class DeviceConnection {
   public func exchange(_ request: DeviceRequest) async throws(OperatorError) -> DeviceResponse {
     watch.arm(channel, limit_s: deadlines.answer_s, OperatorError("silent", "\(endpoint) did not answer \(request.description) within \(deadlines.answer_s) s"))
     defer { watch.disarm(channel) }
-    try await send(request)
+    await send(request)
     var collector = ResponseCollector()
     while true {
       if let answer = try collector.take(try await nextPart(request)) { return answer }
@@ -120,7 +121,7 @@ public final class DeviceConnection {
   public func events(_ request: DeviceRequest, each: (ServerSentEvent) async throws(OperatorError) -> Bool) async throws(OperatorError) {
     watch.arm(channel, limit_s: deadlines.answer_s, OperatorError("silent", "\(endpoint) did not answer \(request.description) within \(deadlines.answer_s) s"))
     defer { watch.disarm(channel) }
-    try await send(request)
+    await send(request)
     let fellSilent = OperatorError("silent", "\(endpoint) sent nothing for \(deadlines.silence_s) s on \(request.description): the device or the network is gone")
     var parser = ServerSentEventParser()
     var collector = ResponseCollector()
@@ -145,16 +146,15 @@ public final class DeviceConnection {
     }
   }
 
-  private func send(_ request: DeviceRequest) async throws(OperatorError) {
+  /// Writes `request`. A device may answer and close before it has read everything (RFC 9112 section 9.6): what a failed write means is
+  /// known only after what arrived was read.
+  private func send(_ request: DeviceRequest) async {
     do {
       try await outbound.write(.head(request.head(to: endpoint)))
       if let body = request.body { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
       try await outbound.write(.end(nil))
     } catch {
-      // The refusal that closed the connection may already lie in the inbound stream: reading to its end brings it up.
-      var iterator = inbound
-      while let next = try? await iterator.next() { _ = next }
-      throw lost(request, error)
+      writeFailure = error
     }
   }
 
@@ -169,7 +169,7 @@ public final class DeviceConnection {
   }
 
   private func lost(_ request: DeviceRequest, _ error: any Error) -> OperatorError {
-    let first = watch.failure ?? error
+    let first = watch.failure ?? writeFailure ?? error
     if let known = first as? OperatorError { return known }
     if first is HTTPParserError {
       let text = first as? HTTPParserError == .invalidEOFState

@@ -10,18 +10,18 @@ func refusal(_ answer: DeviceResponse, of request: DeviceRequest, by endpoint: E
     return OperatorError("bad-answer", "\(endpoint) answered \(request.description) with '\(printable(answer.mediaType))' where \(request.wantsEvents ? "text/event-stream" : "application/json") was asked for")
   }
   let problem = answer.mediaType == "application/problem+json" ? try? JSONDecoder().decode(ProblemDetails.self, from: Data(answer.body)) : nil
-  var told = [problem?.title, problem?.detail].compactMap { $0 }.map { printable($0.prefix(400)) }.joined(separator: ": ")
-  if told.isEmpty { told = "no reason given" }
-  let advice: String
-  switch answer.status {
-  case 401, 403: advice = "; your role does not allow it, or not in the device's present state (see: haechi info)"
-  case 404: advice = "; the device has nothing of that name"
-  case 409: advice = "; the device's present state does not allow it (see: haechi info)"
-  case 429, 503: advice = "; it is busy, try again shortly"
-  default: advice = ""
-  }
+  let told = (problem?.detail ?? problem?.title).map { printable($0.prefix(400)) }
   let code = problem?.code.map { " \(printable($0.prefix(60)))" } ?? ""
-  return OperatorError("refused-by-device", "\(endpoint) refused \(request.description): \(answer.status)\(code): \(told)\(advice)")
+  var sentence = "\(endpoint) refused \(request.description) (\(answer.status)\(code)): \(told ?? "no reason given")"
+  while sentence.hasSuffix(".") { sentence.removeLast() }
+  switch answer.status {
+  case 401, 403: sentence += "; see who you are with: haechi person list, and the device's state with: haechi info"
+  case 404 where told == nil: sentence += "; the device has nothing of that name"
+  case 409: sentence += "; see the device's state with: haechi info"
+  case 429, 503: sentence += "; try again shortly"
+  default: break
+  }
+  return OperatorError("refused-by-device", sentence)
 }
 
 /// Reads the JSON of a successful answer.

@@ -1,0 +1,119 @@
+import BoardAPI
+import Foundations
+import Glibc
+import SupervisorLink
+import Testing
+import VirtualBoard
+
+/// A supervisor in this process: the virtual board's lines behind the real link, so that a runtime under test lacks nothing.
+actor BenchSupervisor {
+  private let board: VirtualBoard
+  private let descriptor: CInt
+  private(set) var isReady = false
+  private(set) var heartbeats: UInt64 = 0
+  private(set) var hostName: String?
+  private(set) var logs: [String] = []
+  private(set) var requests = 0
+  private(set) var unreadable = 0
+  private(set) var isClosed = false
+  /// Set to let requests go unanswered.
+  private var isSilent = false
+
+  /// The runtime's end of the link.
+  nonisolated let runtimeEnd: CInt
+
+  init(folder: String) throws {
+    var pair: [CInt] = [-1, -1]
+    guard socketpair(AF_UNIX, flag(SOCK_SEQPACKET) | flag(SOCK_CLOEXEC), 0, &pair) == 0 else {
+      throw SystemCallError("socketpair", number: errno, subject: "bench")
+    }
+    descriptor = pair[0]
+    runtimeEnd = pair[1]
+    let board = VirtualBoard(folder: folder, logsToStandardError: false)
+    for phase in board.earlyPhases { try phase.run() }
+    try board.gpio.open(board.lines)
+    self.board = board
+  }
+
+  deinit { close(descriptor) }
+
+  /// Tells a new runtime what it must know first, as the supervisor does.
+  func introduce() throws {
+    send(.started(count: 1, cause: .boot))
+    let name = try #require(ShortName("lines"))
+    send(.phase(PhaseReport(name: name, started_us: 10, duration_us: 20, outcome: .done, detail: "")))
+    send(.phasesComplete)
+    for line in board.lines {
+      var isOutput = false
+      if case .output = line.role { isOutput = true }
+      send(.line(name: try #require(ShortName(line.name)), isOutput: isOutput, value: try board.gpio.value(of: line.name)))
+    }
+    send(.link(up: true))
+    send(.rootOfTrust(RootOfTrustReport(kind: .development, manufacturer: "bench", secureBootState: [])))
+    send(.log(level: .info, at_us: 5, text: "the bench is set"))
+  }
+
+  func send(_ message: SupervisorMessage) { sendRaw(SupervisorPacket.encode(message)) }
+  func sendRaw(_ packet: [UInt8]) { _ = Glibc.send(descriptor, packet, packet.count, flag(MSG_NOSIGNAL)) }
+  func beSilent(_ silent: Bool) { isSilent = silent }
+  func value(of line: String) throws -> Bool { try board.gpio.value(of: line) }
+  func hangUp() { shutdown(descriptor, flag(SHUT_RDWR)) }
+
+  /// Works until the runtime hangs up or the task is cancelled.
+  func serve() async {
+    while !Task.isCancelled {
+      for event in (try? board.gpio.takeEvents()) ?? [] {
+        if let name = ShortName(event.name) { send(.input(name: name, value: event.value, at_us: event.at_us)) }
+      }
+      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.size + 1)
+      let count = recv(descriptor, &buffer, buffer.count, flag(MSG_DONTWAIT))
+      if count > 0 {
+        handle(Array(buffer.prefix(count)))
+      } else if count == 0 {
+        isClosed = true
+        return
+      } else {
+        do { try await Task.sleep(for: .milliseconds(1)) } catch { return }
+      }
+    }
+  }
+
+  private func handle(_ packet: [UInt8]) {
+    guard let message = try? SupervisorPacket.decodeRuntimeMessage(packet) else {
+      unreadable += 1
+      return
+    }
+    switch message {
+    case .ready: isReady = true
+    case .heartbeat(let count): heartbeats = count
+    case .log(_, let source, let text): logs.append("\(source): \(text)")
+    case .setOutput(let request, let name, let value):
+      requests += 1
+      guard !isSilent else { return }
+      do {
+        try board.gpio.set(name.text, to: value)
+        send(.answer(request: request, .done))
+      } catch {
+        send(.answer(request: request, .unknownName))
+      }
+    case .setHostName(let request, let name):
+      hostName = name.text
+      send(.answer(request: request, .done))
+    case .applyLease(let request, _), .dropLease(let request): send(.answer(request: request, .done))
+    }
+  }
+}
+
+// The same constants come as numbers or as enumerations, depending on which module read the header first.
+func flag(_ value: Int) -> CInt { CInt(value) }
+func flag(_ value: Int32) -> CInt { value }
+func flag<Flag: RawRepresentable>(_ value: Flag) -> CInt where Flag.RawValue: BinaryInteger { CInt(value.rawValue) }
+
+/// Waits until `condition` holds, at most about 20 s of polling.
+func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+  for _ in 0..<4_000 {
+    if try await condition() { return }
+    try await Task.sleep(for: .milliseconds(5))
+  }
+  Issue.record("never came true: \(what)")
+}

@@ -54,11 +54,14 @@ final class Command {
   /// Runs `openssl` to its end with `input` on its standard input, which stays open meanwhile.
   static func openssl(_ arguments: [String], input: String) async throws -> Command {
     let command = try start(arguments)
-    try command.input.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+    try command.type(input)
     for _ in 0..<1200 where command.process.isRunning { try await Task.sleep(nanoseconds: 50_000_000) }
     command.end()
     return command
   }
+
+  /// Writes `text` to its standard input.
+  func type(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
 
   /// The port that `s_server` says it listens on.
   func port() async throws -> Int? {

@@ -77,6 +77,34 @@ import TLS
     try await channel.close()
   }
 
+  /// `k` makes s_client send a key update: each costs the device key derivations, and an attacker nothing.
+  @Test func aFloodOfKeyUpdatesEndsTheConnection() async throws {
+    let world = try World()
+    let folder = try Folder()
+    let server = try world.server()
+    let failed = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: TLSError.self)
+    let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandlers([TLSHandler(server: server, handshakeDeadline: .seconds(60)), FailureWatcher(failed)])
+        }
+      }
+      .bind(host: "127.0.0.1", port: 0).get()
+    let port = try #require(listener.localAddress?.port)
+    let client = try Command.start(["s_client", "-connect", "127.0.0.1:\(port)", "-tls1_3"] + folder.credential(world.credential(), world))
+    defer { client.end() }
+    for _ in 0..<400 where !client.text.contains("New, TLSv1.3") { try await Task.sleep(nanoseconds: 50_000_000) }
+    // One command is taken from each read of its input, so they are given one by one.
+    for _ in 0..<60 {
+      try? client.type("k\n")
+      try await Task.sleep(nanoseconds: 20_000_000)
+    }
+    // Ends the connection where the server did not: then the error is another one.
+    client.end()
+    #expect(try await failed.futureResult.get().code == "post-handshake-flood")
+    try await listener.close()
+  }
+
   @Test func plaintextHTTPIsDropped() async throws {
     let world = try World()
     let listener = try await listen(world.server())
@@ -91,4 +119,15 @@ import TLS
     try await channel.closeFuture.get()
     try await listener.close()
   }
+}
+
+/// Gives the first error of a connection, or `connection-closed` where it ended without one.
+private final class FailureWatcher: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  private let failed: EventLoopPromise<TLSError>
+  init(_ failed: EventLoopPromise<TLSError>) { self.failed = failed }
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    if let error = error as? TLSError { failed.succeed(error) } else { failed.fail(error) }
+  }
+  func channelInactive(context: ChannelHandlerContext) { failed.succeed(TLSError(code: "connection-closed", reason: "it ended", side: .peer)) }
 }

@@ -98,7 +98,7 @@ var targets: [Target] = [
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
   tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
-  tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
+  tests("Product", ["DeviceCore", "LocalAPI", "SupervisorLink", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 
 if onDevice {

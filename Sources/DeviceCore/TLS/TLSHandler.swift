@@ -53,6 +53,8 @@ public final class TLSHandler: ChannelDuplexHandler {
   /// What waits for the output to be closed once all is encrypted.
   var outputClosePromise: EventLoopPromise<Void>?
   var closesOutput = false
+  /// Who asked for the channel's end and is to be told.
+  var closePromise: EventLoopPromise<Void>?
 
   /// What was agreed in the handshake; nil before it is complete. Use on the event loop only.
   public private(set) var handshake: TLSHandshakeCompleted?
@@ -101,6 +103,7 @@ public final class TLSHandler: ChannelDuplexHandler {
     deadlineTask?.cancel()
     failPendingWrites(failure ?? endedError())
     state = .closed
+    tellClosed()
     self.context = nil
   }
 
@@ -115,13 +118,22 @@ public final class TLSHandler: ChannelDuplexHandler {
     switch state {
     case .handshaking: report(context, connection.truncation())
     case .established:
+      // Nothing more will come: what is left is handed out unasked, and tells whether the peer had ended.
+      readRequested = true
       deliver(context)
       if state == .established, !peerEnded { report(context, connection.truncation()) }
     default: break
     }
     state = .closed
     failPendingWrites(failure ?? endedError())
+    tellClosed()
     context.fireChannelInactive()
+  }
+
+  /// The channel ended in another way than by our closing it: that is what was asked for.
+  private func tellClosed() {
+    closePromise?.succeed(())
+    closePromise = nil
   }
 
   private func start(_ context: ChannelHandlerContext) {
@@ -195,29 +207,32 @@ public final class TLSHandler: ChannelDuplexHandler {
     if state == .established { deliver(context) }
   }
 
-  /// Hands out what can be decrypted, while the application asks for it.
+  /// Answers the application's request to read with all that has arrived: at most what one read of the socket brings, because
+  /// nobody reads from it while nobody asks. Without a request the ciphertext stays where it is.
   func deliver(_ context: ChannelHandlerContext) {
-    guard !isDelivering else { return }
+    guard !isDelivering, readRequested, !peerEnded else { return }
     isDelivering = true
-    defer { isDelivering = false }
-    while state == .established, readRequested, !peerEnded {
-      // Never more plaintext than ciphertext; bounded, so that a reader that stops is not given everything at once.
-      let room = min(max(connection.inboundBytes, connection.decryptedBytes, 1), 65_536)
+    var outcome = TLSConnection.Outcome.complete
+    var delivered = false
+    while state == .established, case .complete = outcome {
+      // Plaintext is never longer than its ciphertext; the lower bound spares a record that arrived in pieces a second buffer.
+      let room = min(max(connection.inboundBytes, connection.decryptedBytes, 4096), 65_536)
       var plaintext = context.channel.allocator.buffer(capacity: room)
-      let outcome = connection.decrypt(into: &plaintext)
+      outcome = connection.decrypt(into: &plaintext)
       send(context, promise: nil)
       if plaintext.readableBytes > 0 {
+        delivered = true
         readRequested = false
         context.fireChannelRead(wrapInboundOut(plaintext))
-        context.fireChannelReadComplete()
       }
-      guard state == .established else { return }
-      switch outcome {
-      case .complete: break
-      case .incomplete: return
-      case .ended: return endOfInput(context)
-      case .failed(let error): return fail(context, error)
-      }
+    }
+    if delivered { context.fireChannelReadComplete() }
+    isDelivering = false
+    guard state == .established else { return }
+    switch outcome {
+    case .complete, .incomplete: break
+    case .ended: endOfInput(context)
+    case .failed(let error): fail(context, error)
     }
   }
 

@@ -85,12 +85,9 @@ extension TLSHandler {
     return sealGathered()
   }
 
-  /// Hands the ciphertext that waits to the channel. `promise` succeeds once it is written, at once where there is none.
+  /// Hands the ciphertext that waits to the channel. `promise` succeeds once it and all before it is written.
   func send(_ context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
-    guard let ciphertext = connection.takeOutbound() else {
-      promise?.succeed(())
-      return
-    }
+    guard let ciphertext = connection.takeOutbound() ?? promise.map({ _ in ByteBuffer() }) else { return }
     context.writeAndFlush(wrapOutboundOut(ciphertext), promise: promise)
   }
 
@@ -130,7 +127,8 @@ extension TLSHandler {
     }
   }
 
-  /// Sends close_notify and closes once it is written, or at once where the channel takes no more.
+  /// Sends close_notify and closes, as soon as the peer has ended its side too or a moment has passed; at once where the channel
+  /// takes no more.
   func closeOrderly(_ context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
     switch state {
     case .handshaking, .established: break
@@ -140,13 +138,13 @@ extension TLSHandler {
       return
     case .closing, .failing:
       // It is closing already: whoever asks is told when it is done.
-      if let promise { context.channel.closeFuture.cascade(to: promise) }
+      tellWhenClosed(promise)
       return
     }
     // Writes that were flushed before the peer ended still go out; a close by the application ends them, as in any channel.
     if peerEnded, !ownEnded { encryptPending(context) }
     guard state == .handshaking || state == .established else {
-      if let promise { context.channel.closeFuture.cascade(to: promise) }
+      tellWhenClosed(promise)
       return
     }
     state = .closing
@@ -155,19 +153,23 @@ extension TLSHandler {
     connection.discardInbound()
     if !ownEnded { connection.sendCloseNotify() }
     ownEnded = true
-    if let promise { context.channel.closeFuture.cascade(to: promise) }
-    guard connection.outboundBytes > 0, context.channel.isWritable else { return close(context) }
+    tellWhenClosed(promise)
+    guard connection.isEstablished, context.channel.isActive, context.channel.isWritable else { return close(context) }
+    guard peerEnded else {
+      send(context, promise: nil)
+      return linger(context)
+    }
     let written = context.eventLoop.makePromise(of: Void.self)
     send(context, promise: written)
+    scheduleClose(context)
     written.futureResult.assumeIsolated().whenComplete { [weak self] _ in
       guard let self, let context = self.context else { return }
       self.close(context)
     }
-    scheduleClose(context)
   }
 
-  /// After an alert: ends our side of the transport and waits a moment for the peer to end its own. Closing at once with unread bytes
-  /// would reset the connection, and the reset would overtake the alert.
+  /// Ends our side of the transport and waits a moment for the peer to end its own. Closing at once with unread bytes would reset
+  /// the connection, and the reset would overtake our last bytes: an alert, or an answer that says what was wrong.
   func linger(_ context: ChannelHandlerContext) {
     guard context.channel.isActive, !connection.inboundEnded else { return close(context) }
     scheduleClose(context)
@@ -193,6 +195,18 @@ extension TLSHandler {
     guard state != .closed else { return }
     state = .closed
     deadlineTask?.cancel()
-    context.close(mode: .all, promise: nil)
+    let promise = closePromise
+    closePromise = nil
+    context.close(mode: .all, promise: promise)
+  }
+
+  /// Keeps a promise until the channel is closed.
+  private func tellWhenClosed(_ promise: EventLoopPromise<Void>?) {
+    guard let promise else { return }
+    if let closePromise {
+      closePromise.futureResult.cascade(to: promise)
+    } else {
+      closePromise = promise
+    }
   }
 }

@@ -46,7 +46,7 @@ public final class TLSServerContext: @unchecked Sendable {
     }
     // Everything is in the ticket: the device remembers no session.
     haechi_SSL_CTX_set_session_cache_mode(context, Int(SSL_SESS_CACHE_OFF))
-    SSL_CTX_set_timeout(context, CLong(tickets.rotation_ms / 1000 * 2))
+    SSL_CTX_set_timeout(context, CLong(max(1, tickets.rotation_ms / 1000 * 2)))
     // One ticket after each handshake: a client that wants two connections at once makes one more full handshake.
     guard SSL_CTX_set_num_tickets(context, 1) == 1, SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticketKey) == 1,
       SSL_CTX_set_session_ticket_cb(context, fillTicket, judgeTicket, nil) == 1

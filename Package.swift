@@ -89,7 +89,7 @@ var targets: [Target] = [
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
-  tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+  tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
   tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
   // Enters the runtime's sandbox and does one thing in it, for LinuxProcessTests.
@@ -98,7 +98,7 @@ var targets: [Target] = [
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
   tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
-  tests("Product", ["DeviceCore", "BoardAPI", "VirtualBoard", "Foundations"]),
+  tests("Product", ["DeviceCore", "LocalAPI", "SupervisorLink", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 
 if onDevice {

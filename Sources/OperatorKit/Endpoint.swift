@@ -18,7 +18,8 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// - Throws: `bad-argument`, naming the text and the form that is wanted.
   public init(_ text: String) throws(OperatorError) {
     func refuse(_ why: String) -> OperatorError {
-      OperatorError("bad-argument", "'\(printable(text))' is no address: \(why); write HOST:PORT, as in 192.168.1.20:8443 or [fe80::1%eth0]:8443")
+      OperatorError(
+        "bad-argument", "'\(printable(text))' is no address: \(why); write HOST:PORT, as in 192.168.1.20:8443 or [fe80::1%eth0]:8443")
     }
     let host: Substring
     let portText: Substring?
@@ -51,7 +52,9 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
     guard allowed else { throw refuse("the host holds a character that no name or address has") }
     if let portText {
-      guard portText.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }), let port = Int(portText), (1...65535).contains(port) else {
+      guard portText.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }), let port = Int(portText),
+        (1...65535).contains(port)
+      else {
         throw refuse("the port must be a number from 1 to 65535")
       }
       self.port = port

@@ -21,7 +21,9 @@ public struct OperatorError: HaechiError {
     switch code {
     case "bad-argument": 64
     case "unreachable", "silent", "connection-lost": 69
-    case "tls-refused", "tls-failed", "wrong-device", "not-claimed", "foreign-owner", "unknown-maker", "certificate-expired", "refused-by-device": 77
+    case "tls-refused", "tls-failed", "wrong-device", "not-claimed", "foreign-owner", "unknown-maker", "certificate-expired",
+      "refused-by-device":
+      77
     default: 1
     }
   }

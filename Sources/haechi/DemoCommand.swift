@@ -29,7 +29,9 @@ struct Living: HaechiCommand {
     // Ctrl-C is the way out and no failure: the picture stays, the prompt comes below it.
     let ending = DispatchSource.makeSignalSource(signal: 2, queue: .global())
     ignoreInterrupt()
-    ending.setEventHandler { Terminal.standardOutput.line(""); leave() }
+    ending.setEventHandler {
+      Terminal.standardOutput.line(""); leave()
+    }
     ending.resume()
     defer { ending.cancel() }
 

@@ -7,7 +7,10 @@ struct CommonOptions: ParsableArguments {
   @Flag(name: .long, help: "Print JSON for programs.")
   var json = false
 
-  @Option(name: .long, help: ArgumentHelp("The folder of keys and known devices.", discussion: "Default: HAECHI_HOME, else ~/.config/haechi.", valueName: "dir"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "The folder of keys and known devices.", discussion: "Default: HAECHI_HOME, else ~/.config/haechi.", valueName: "dir"))
   var home: String?
 
   func openHome() throws(OperatorError) -> OperatorHome {
@@ -18,13 +21,18 @@ struct CommonOptions: ParsableArguments {
 
 /// Which device, and as whom, for commands that use an owned one.
 struct DeviceOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: ArgumentHelp("Which device: its id, its alias or HOST:PORT.", discussion: "With one known device it may be left out.", valueName: "device"))
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp(
+      "Which device: its id, its alias or HOST:PORT.", discussion: "With one known device it may be left out.", valueName: "device"))
   var device: String?
 
   @Option(name: .long, help: ArgumentHelp("The owner's folder, where it is not the one that claimed the device.", valueName: "dir"))
   var owner: String?
 
-  @Option(name: .customLong("as"), help: ArgumentHelp("Which of the owner's people you are.", discussion: "Default: who claimed the device.", valueName: "name"))
+  @Option(
+    name: .customLong("as"),
+    help: ArgumentHelp("Which of the owner's people you are.", discussion: "Default: who claimed the device.", valueName: "name"))
   var person: String?
 
   @OptionGroup var common: CommonOptions

@@ -13,11 +13,17 @@ struct Claim: HaechiCommand {
 
   @Option(name: [.short, .long], help: ArgumentHelp("The device: HOST:PORT, or the id or alias of a known one.", valueName: "device"))
   var device: String?
-  @Option(name: .long, help: ArgumentHelp("The owner's folder; made on the first use.", discussion: "Default: owner in HAECHI_HOME.", valueName: "dir"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("The owner's folder; made on the first use.", discussion: "Default: owner in HAECHI_HOME.", valueName: "dir"))
   var owner: String?
   @Option(name: .long, help: ArgumentHelp("The CA certificate of the device's maker, PEM or DER.", valueName: "file"))
   var makerCa: String?
-  @Option(name: .long, help: ArgumentHelp("The device id on the label: only this very device is claimed.", discussion: "Tells the right device from a false one also where its maker is not known.", valueName: "id"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "The device id on the label: only this very device is claimed.",
+      discussion: "Tells the right device from a false one also where its maker is not known.", valueName: "id"))
   var deviceId: String?
   @Option(name: .long, help: ArgumentHelp("Your name in your client certificate.", discussion: "Default: USER.", valueName: "name"))
   var name: String?
@@ -29,14 +35,18 @@ struct Claim: HaechiCommand {
   func execute() async throws {
     let home = try common.openHome()
     let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa)
-    let done = try await claiming.run(device: device, deviceId: deviceId, person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias)
-    try show(done, json: common.json, (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
-      "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
-      "  owner    \(done.ownerId)",
-      "  maker    \(done.makerChecked ? "its identity is signed by a maker that you trust" : "not known here; its key is the one that its device id names")",
-      "  you are  \(done.person), admin",
-      "next: haechi status",
-    ])
+    let done = try await claiming.run(
+      device: device, deviceId: deviceId,
+      person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias)
+    try show(
+      done, json: common.json,
+      (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
+        "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
+        "  owner    \(done.ownerId)",
+        "  maker    \(done.makerChecked ? "its identity is signed by a maker that you trust" : "not known here; its key is the one that its device id names")",
+        "  you are  \(done.person), admin",
+        "next: haechi status",
+      ])
   }
 }
 
@@ -52,7 +62,9 @@ struct Devices: HaechiCommand {
     let home = try common.openHome()
     if let forget {
       try DeviceBook.update(home) { (book) throws(OperatorError) in
-        guard case .known(let device) = try book.choose(forget) else { throw OperatorError("unknown-device", "no known device is called '\(forget)'; see: haechi devices") }
+        guard case .known(let device) = try book.choose(forget) else {
+          throw OperatorError("unknown-device", "no known device is called '\(forget)'; see: haechi devices")
+        }
         _ = book.forget(device.deviceId)
       }
     }
@@ -89,11 +101,13 @@ struct PersonAdd: HaechiCommand {
   func execute() async throws {
     let folder = if let owner { owner } else { try common.openHome().ownerFolder }
     let person = try OwnerFolder.open(folder).addPerson(name, role: role, renew: renew)
-    try show(person, json: common.json, [
-      "\(person.name) is now \(person.role) of owner \(person.ownerId), until \(person.validUntil)",
-      "  certificate  \(person.certificateFile)",
-      "  key          \(person.keyFile)",
-    ])
+    try show(
+      person, json: common.json,
+      [
+        "\(person.name) is now \(person.role) of owner \(person.ownerId), until \(person.validUntil)",
+        "  certificate  \(person.certificateFile)",
+        "  key          \(person.keyFile)",
+      ])
   }
 }
 

@@ -74,7 +74,8 @@ struct SetActuator: HaechiCommand {
     let actuator = try await device.with { (client) throws(OperatorError) in try await client.set(name, on: state == .on) }
     try show(actuator, json: wantsJSON, [Sheet.actuator(actuator)])
     if actuator.on != (state == .on) {
-      throw OperatorError("refused-by-device", "the device answered, and \(actuator.name) is still \(actuator.on ? "on" : "off"); see: haechi logs")
+      throw OperatorError(
+        "refused-by-device", "the device answered, and \(actuator.name) is still \(actuator.on ? "on" : "off"); see: haechi logs")
     }
   }
 }
@@ -100,14 +101,18 @@ struct Events: HaechiCommand {
   var wantsJSON: Bool { options.common.json }
 
   func execute() async throws {
-    for try await input in try options.open().follow(.inputs, as: Input.self) { try show(input, json: wantsJSON, [timeOfDayNow() + "  " + Sheet.input(input)]) }
+    for try await input in try options.open().follow(.inputs, as: Input.self) {
+      try show(input, json: wantsJSON, [timeOfDayNow() + "  " + Sheet.input(input)])
+    }
   }
 }
 
 struct Logs: HaechiCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show the device's log, or follow it.",
-    discussion: "Needs the role admin. The first column is seconds since the device's kernel started. Following resumes where it was when the connection breaks.")
+    discussion:
+      "Needs the role admin. The first column is seconds since the device's kernel started. Following resumes where it was when the connection breaks."
+  )
   @Flag(name: [.short, .long], help: "Go on with each new record until Ctrl-C.")
   var follow = false
   @Option(name: .long, help: ArgumentHelp("Only records after this sequence number.", valueName: "n"))
@@ -119,7 +124,9 @@ struct Logs: HaechiCommand {
     let device = try options.open()
     guard follow else {
       let page = try await device.with { (client) throws(OperatorError) in try await client.logs(after: after) }
-      return try show(page, json: wantsJSON, (page.forgotten > 0 ? ["(\(page.forgotten) older records are no longer on the device)"] : []) + page.records.map(Sheet.log))
+      return try show(
+        page, json: wantsJSON,
+        (page.forgotten > 0 ? ["(\(page.forgotten) older records are no longer on the device)"] : []) + page.records.map(Sheet.log))
     }
     for try await entry in device.follow(.logs(after: after), as: LogEntry.self) { try show(entry, json: wantsJSON, [Sheet.log(entry)]) }
   }

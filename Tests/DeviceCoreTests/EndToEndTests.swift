@@ -166,10 +166,20 @@ import Testing
     try await provision(first)
     try await claim(first)
     try await first.end()
-    let folder = first.folder.path
-    let device = try #require(first.folder.read("state.json"))
-    #expect(device.contains("\"phase\":\"owned\""))
-    #expect(folder.isEmpty == false)
+    let second = try await TestRuntime(maker: maker, folder: first.folder)
+    let admin = try await connect(second, try person(.admin), trust: ownerTrust)
+    let info = try await admin.ask("GET", "/v1/info")
+    #expect(info.body.contains("\"lifeCycleState\":\"owned\"") && info.body.contains("\"ownerId\":\"\(owner.identifier)\""))
+    try await second.end()
+
+    // A state that no longer fits: damaged, served to stations alone, and never blank.
+    first.folder.remove("operational.key")
+    let third = try await TestRuntime(maker: maker, folder: first.folder)
+    let tester = try await connect(third, station, trust: .selfSigned)
+    let damaged = try await tester.ask("GET", "/v1/info")
+    #expect(damaged.body.contains("\"lifeCycleState\":\"damaged\"") && damaged.body.contains("the operational key is missing"))
+    #expect(try await tester.ask("GET", "/v1/provisioning").status == 409)
+    try await third.end()
   }
 
   @Test func tooManyConnectionsAreClosedAtOnce() async throws {

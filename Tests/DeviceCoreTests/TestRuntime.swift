@@ -25,7 +25,7 @@ struct BenchProduct: Product {
 
 /// A runtime in this process, with its supervisor.
 final class TestRuntime: Sendable {
-  let folder = TestFolder()
+  let folder: TestFolder
   let board = TestFolder()
   let supervisor: BenchSupervisor
   let task: Task<Void, any Error>
@@ -38,7 +38,8 @@ final class TestRuntime: Sendable {
     func set(_ new: Int) { port.withLock { $0 = new } }
   }
 
-  init(maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = ConnectionLimits()) async throws {
+  init(maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = ConnectionLimits(), folder: TestFolder = TestFolder()) async throws {
+    self.folder = folder
     let supervisor = try BenchSupervisor(folder: board.path)
     self.supervisor = supervisor
     let portBox = PortBox()

@@ -104,7 +104,9 @@ import Testing
     let wire = try await Wire()
     let hidden = "PUT /v1/actuators/relay HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"on\":true}"
     let answer = try await wire.request("GET", "/v1/info", [], body: hidden)
-    #expect(answer.status == 400 && answer.closes)
+    // The body was taken and thrown away: the next request is read where it begins.
+    #expect(answer.status == 400 && !answer.closes)
+    #expect(try await wire.request("GET", "/v1/info").status == 200)
     #expect(wire.device.changes.isEmpty)
   }
 

@@ -16,7 +16,9 @@ final class CannedServer: Sendable {
     endpoint = Endpoint(host: "127.0.0.1", port: channel.localAddress?.port ?? 0)
   }
 
-  static func with<Value>(_ answer: [UInt8], piece_bytes: Int = .max, after: After = .close, _ body: (CannedServer) async throws -> Value) async throws -> Value {
+  static func with<Value>(_ answer: [UInt8], piece_bytes: Int = .max, after: After = .close, _ body: (CannedServer) async throws -> Value)
+    async throws -> Value
+  {
     let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Answer(answer, piece_bytes, after)) }

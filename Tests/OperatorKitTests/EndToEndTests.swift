@@ -131,8 +131,12 @@ import Testing
       #expect(refused.code == "refused-by-device" && refused.reason.contains("403"))
       let linus = try OwnedDevice(home: home, device: nil, person: "linus")
       _ = try await linus.with { (client) throws(OperatorError) in try await client.set("relay", on: true) }
-      #expect(try await failure { try await linus.with { (client) throws(OperatorError) in try await client.logs() } }.code == "refused-by-device")
-      #expect(try await failure { try await linus.with { (client) throws(OperatorError) in try await client.set("no-such", on: true) } }.reason.contains("relay"))
+      #expect(
+        try await failure { try await linus.with { (client) throws(OperatorError) in try await client.logs() } }.code == "refused-by-device"
+      )
+      #expect(
+        try await failure { try await linus.with { (client) throws(OperatorError) in try await client.set("no-such", on: true) } }.reason
+          .contains("relay"))
       #expect(try await failure { try OwnedDevice(home: home, device: nil, person: "nobody") }.code == "unknown-person")
       #expect(try await failure { try owner.addPerson("grace", role: "admin") }.code == "file-exists")
       #expect(try await failure { try owner.addPerson("eve", role: "root") }.code == "bad-argument")
@@ -155,7 +159,9 @@ import Testing
     let (otherFolder, other) = try makeHome()
     defer { withExtendedLifetime((folder, otherFolder)) {} }
     try await TestDevice.with(makerFolder: home.makerFolder) { device in
-      let error = try await failure { try await Provisioning(home: other, stationFolder: other.makerFolder).run(endpoint: device.endpoint, serialNumber: nil) }
+      let error = try await failure {
+        try await Provisioning(home: other, stationFolder: other.makerFolder).run(endpoint: device.endpoint, serialNumber: nil)
+      }
       #expect(error.code == "tls-refused" && error.reason.contains("pins another maker"), "\(error)")
       let mixed = other.path + "/mixed"
       try PrivateFiles.makeFolder(mixed)
@@ -203,7 +209,9 @@ import Testing
     let (otherFolder, other) = try makeHome()
     defer { withExtendedLifetime((folder, otherFolder)) {} }
     try await TestDevice.with(makerFolder: home.makerFolder) { device in
-      let claimed = try await { _ = try await provision(device, home); return try await claim(device, home) }()
+      let claimed = try await {
+        _ = try await provision(device, home); return try await claim(device, home)
+      }()
       // The second owner trusts the maker, has an owner CA and the device's address: nothing of it helps.
       try MakerFolder.remember(try KeyFiles.certificate(home.makerFolder + "/maker-ca.pem"), other)
       let again = try await failure { try await claim(device, other) }
@@ -211,13 +219,18 @@ import Testing
       let (thief, _) = try OwnerFolder.openOrMake(other.ownerFolder, now_s: secondsNow())
       try thief.ensureAdmin("eve", now_s: secondsNow())
       let byAddress = try await failure {
-        try await OwnedDevice(home: other, device: device.endpoint.description).with { (client) throws(OperatorError) in try await client.info() }
+        try await OwnedDevice(home: other, device: device.endpoint.description).with { (client) throws(OperatorError) in
+          try await client.info()
+        }
       }
       #expect(byAddress.code == "wrong-device", "\(byAddress)")
       try DeviceBook.update(other) { (book) throws(OperatorError) in
-        try book.remember(KnownDevice(deviceId: claimed.deviceId, address: device.endpoint.description, ownerId: thief.ownerId, person: "eve"))
+        try book.remember(
+          KnownDevice(deviceId: claimed.deviceId, address: device.endpoint.description, ownerId: thief.ownerId, person: "eve"))
       }
-      let asOwn = try await failure { try await OwnedDevice(home: other, device: nil).with { (client) throws(OperatorError) in try await client.info() } }
+      let asOwn = try await failure {
+        try await OwnedDevice(home: other, device: nil).with { (client) throws(OperatorError) in try await client.info() }
+      }
       #expect(asOwn.code == "wrong-device" && asOwn.reason.contains("another owner"), "\(asOwn)")
       // Another owner's folder for a known device is noticed before anything is sent.
       let mixed = try await failure { try OwnedDevice(home: home, device: nil, ownerFolder: other.ownerFolder) }
@@ -237,10 +250,16 @@ import Testing
         #expect(one.ownerId == two.ownerId && !two.ownerIsNew)
         // An attacker, or DHCP, puts the second device where the first was.
         try DeviceBook.update(home) { (book) throws(OperatorError) in try book.moved(one.deviceId, to: second.endpoint) }
-        let error = try await failure { try await OwnedDevice(home: home, device: one.deviceId).with { (client) throws(OperatorError) in try await client.set("relay", on: true) } }
+        let error = try await failure {
+          try await OwnedDevice(home: home, device: one.deviceId).with { (client) throws(OperatorError) in
+            try await client.set("relay", on: true)
+          }
+        }
         #expect(error.code == "wrong-device" && error.reason.contains(one.deviceId), "\(error)")
         // By its new address the first one is found again, and remembered there.
-        let info = try await OwnedDevice(home: home, device: first.endpoint.description, person: "ada").with { (client) throws(OperatorError) in try await client.info() }
+        let info = try await OwnedDevice(home: home, device: first.endpoint.description, person: "ada").with {
+          (client) throws(OperatorError) in try await client.info()
+        }
         #expect(info.deviceId == one.deviceId)
         #expect(try DeviceBook.load(home).devices.first { $0.deviceId == one.deviceId }?.address == first.endpoint.description)
       }
@@ -256,9 +275,12 @@ import Testing
     try await TestDevice.with(makerFolder: home.makerFolder) { device in
       let provisioned = try await provision(device, home)
       try DeviceBook.update(home) { (book) throws(OperatorError) in
-        try book.remember(KnownDevice(deviceId: provisioned.deviceId, address: device.endpoint.description, ownerId: owner.ownerId, person: "ada"))
+        try book.remember(
+          KnownDevice(deviceId: provisioned.deviceId, address: device.endpoint.description, ownerId: owner.ownerId, person: "ada"))
       }
-      let error = try await failure { try await OwnedDevice(home: home, device: nil).with { (client) throws(OperatorError) in try await client.info() } }
+      let error = try await failure {
+        try await OwnedDevice(home: home, device: nil).with { (client) throws(OperatorError) in try await client.info() }
+      }
       #expect(error.code == "not-claimed" && error.reason.contains("haechi claim"), "\(error)")
     }
   }

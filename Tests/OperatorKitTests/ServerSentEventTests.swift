@@ -10,7 +10,10 @@ import Testing
 
   @Test func readsWhatADeviceSends() throws {
     let stream = ": keep-alive\n\nevent: reading\ndata: {\"name\":\"t\"}\n\nevent: log\nid: 7\ndata: a\ndata: b\n\n"
-    #expect(try events(stream) == [ServerSentEvent(name: "reading", data: "{\"name\":\"t\"}"), ServerSentEvent(name: "log", data: "a\nb", id: "7")])
+    #expect(
+      try events(stream) == [
+        ServerSentEvent(name: "reading", data: "{\"name\":\"t\"}"), ServerSentEvent(name: "log", data: "a\nb", id: "7"),
+      ])
   }
 
   @Test func takesEveryLineEndingAndTheStandardsCorners() throws {

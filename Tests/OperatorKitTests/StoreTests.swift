@@ -38,7 +38,9 @@ func mode(_ path: String) throws -> Int {
     let folder = try TemporaryFolder()
     let path = folder.path + "/file"
     try PrivateFiles.write([1], to: path, existing: .refuse)
-    #expect { try PrivateFiles.write([2], to: path, existing: .refuse) } throws: { ($0 as? OperatorError)?.code == "file-exists" && ($0 as? OperatorError)?.reason.contains(path) == true }
+    #expect { try PrivateFiles.write([2], to: path, existing: .refuse) } throws: {
+      ($0 as? OperatorError)?.code == "file-exists" && ($0 as? OperatorError)?.reason.contains(path) == true
+    }
     #expect(try PrivateFiles.read(path) == [1])
     try PrivateFiles.write([3], to: path, existing: .replace)
     #expect(try PrivateFiles.read(path) == [3])
@@ -58,7 +60,9 @@ func mode(_ path: String) throws -> Int {
     let folder = try TemporaryFolder()
     let path = folder.path + "/key"
     try PrivateFiles.write([1], to: path, existing: .refuse, mode: 0o644)
-    #expect { try PrivateFiles.read(path, isPrivate: true) } throws: { ($0 as? OperatorError)?.reason.contains("chmod 600 \(path)") == true }
+    #expect { try PrivateFiles.read(path, isPrivate: true) } throws: {
+      ($0 as? OperatorError)?.reason.contains("chmod 600 \(path)") == true
+    }
   }
 
   @Test func whatIsNoFileIsNamed() throws {
@@ -66,7 +70,9 @@ func mode(_ path: String) throws -> Int {
     #expect { try PrivateFiles.read(folder.path + "/none") } throws: { ($0 as? OperatorError)?.code == "file-missing" }
     #expect { try PrivateFiles.read(folder.path) } throws: { ($0 as? OperatorError)?.code == "file-malformed" }
     try PrivateFiles.write([], to: folder.path + "/plain", existing: .refuse)
-    #expect { try PrivateFiles.makeFolder(folder.path + "/plain/below") } throws: { ($0 as? OperatorError)?.reason.contains(folder.path + "/plain") == true }
+    #expect { try PrivateFiles.makeFolder(folder.path + "/plain/below") } throws: {
+      ($0 as? OperatorError)?.reason.contains(folder.path + "/plain") == true
+    }
     try PrivateFiles.write([UInt8](repeating: 0, count: PrivateFiles.largestFile_bytes + 1), to: folder.path + "/large", existing: .refuse)
     #expect { try PrivateFiles.read(folder.path + "/large") } throws: { ($0 as? OperatorError)?.code == "file-malformed" }
   }
@@ -103,7 +109,9 @@ func mode(_ path: String) throws -> Int {
       for number in 0..<20 {
         group.addTask {
           let id = String(repeating: "0", count: 18) + (number < 10 ? "0" : "") + String(number)
-          try DeviceBook.update(home) { (book) throws(OperatorError) in try book.remember(KnownDevice(deviceId: id, address: "h:\(number + 1)")) }
+          try DeviceBook.update(home) { (book) throws(OperatorError) in
+            try book.remember(KnownDevice(deviceId: id, address: "h:\(number + 1)"))
+          }
         }
       }
       try await group.waitForAll()
@@ -117,7 +125,9 @@ func mode(_ path: String) throws -> Int {
     try book.remember(one)
     #expect(try book.choose(nil) == .known(one))
     try book.remember(two)
-    #expect { try book.choose(nil) } throws: { ($0 as? OperatorError)?.code == "ambiguous-device" && ($0 as? OperatorError)?.reason.contains("attic") == true }
+    #expect { try book.choose(nil) } throws: {
+      ($0 as? OperatorError)?.code == "ambiguous-device" && ($0 as? OperatorError)?.reason.contains("attic") == true
+    }
     #expect(try book.choose("attic") == .known(one))
     #expect(try book.choose("FEDCBA98765432100000") == .known(two))
     #expect(try book.choose("10.0.0.2:8443") == .known(two))

@@ -31,7 +31,8 @@ final class TestDevice: Sendable {
     let maker = try PrivateFiles.read(makerFolder + "/maker-ca.der")
     let (listening, announce) = AsyncStream.makeStream(of: Int.self)
     let configuration = RuntimeConfiguration(
-      stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual", firmwareVersion: "0.0.1", variant: "host",
+      stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual", firmwareVersion: "0.0.1",
+      variant: "host",
       clockFloor_s: 0, onListening: { _, port in announce.yield(port) })
     let link = ends[1]
     let running = Task.detached {
@@ -44,7 +45,8 @@ final class TestDevice: Sendable {
       port = number
       break
     }
-    let device = TestDevice(endpoint: Endpoint(host: "127.0.0.1", port: try #require(port, "the device did not start")), supervisor: supervisor, running: running)
+    let device = TestDevice(
+      endpoint: Endpoint(host: "127.0.0.1", port: try #require(port, "the device did not start")), supervisor: supervisor, running: running)
     do {
       let value = try await body(device)
       await device.end()
@@ -57,7 +59,9 @@ final class TestDevice: Sendable {
     }
   }
 
-  func press(_ isActive: Bool) { supervisor.send(.input(name: ShortName("button") ?? .unnamed, value: isActive, at_us: BootClock.now_us())) }
+  func press(_ isActive: Bool) {
+    supervisor.send(.input(name: ShortName("button") ?? .unnamed, value: isActive, at_us: BootClock.now_us()))
+  }
 
   /// Orderly, as the supervisor asks for it.
   func end() async {
@@ -111,7 +115,8 @@ private final class InMemorySupervisor: Sendable {
 /// Measures twenty times a second.
 private struct TestProduct: Product {
   let description = ProductDescription(
-    manufacturer: "Haechi", model: "test node", readings: [.init("temperature", unit: "Cel")], actuators: [.init("relay", safe: false)], inputs: ["button"])
+    manufacturer: "Haechi", model: "test node", readings: [.init("temperature", unit: "Cel")], actuators: [.init("relay", safe: false)],
+    inputs: ["button"])
 
   func run(_ device: ProductContext) async throws {
     while !Task.isCancelled {

@@ -5,7 +5,8 @@ import Testing
 @Suite struct TextTests {
   @Test func addressesInTheirForms() throws {
     let cases: [(String, String, Int)] = [
-      ("127.0.0.1:8443", "127.0.0.1", 8443), ("device.local", "device.local", 8443), ("[::1]:9000", "::1", 9000), ("[fe80::1%eth0]", "fe80::1%eth0", 8443),
+      ("127.0.0.1:8443", "127.0.0.1", 8443), ("device.local", "device.local", 8443), ("[::1]:9000", "::1", 9000),
+      ("[fe80::1%eth0]", "fe80::1%eth0", 8443),
       ("::1", "::1", 8443), ("haechi-0123456789abcdef0123:1", "haechi-0123456789abcdef0123", 1),
     ]
     for (text, host, port) in cases {
@@ -16,7 +17,10 @@ import Testing
     #expect(try Endpoint("[fe80::1%eth0]:1").authority == "[fe80::1]:1")
   }
 
-  @Test(arguments: ["", ":1", "host:", "host:0", "host:65536", "host:+1", "host:99999999999999999999", "[::1", "[::1]x", "ho st", "a/b", "a\nb", "a@b", "https://a"])
+  @Test(arguments: [
+    "", ":1", "host:", "host:0", "host:65536", "host:+1", "host:99999999999999999999", "[::1", "[::1]x", "ho st", "a/b", "a\nb", "a@b",
+    "https://a",
+  ])
   func whatIsNoAddressIsRefused(_ text: String) {
     #expect { try Endpoint(text) } throws: { ($0 as? OperatorError)?.code == "bad-argument" }
   }
@@ -57,7 +61,10 @@ import Testing
     #expect(seconds(rfc3339: "1970-01-01T00:00:00Z") == 0)
     #expect(seconds(rfc3339: "2000-02-29T12:00:00Z") == 951_825_600)
     #expect(seconds(rfc3339: "2026-11-23T23:36:41.250Z") == seconds(rfc3339: "2026-11-24T01:36:41+02:00"))
-    for text in ["", "2026-11-23", "2026-11-23T23:36:41", "2026-13-01T00:00:00Z", "2026-11-23 23:36:41Z", "2026-11-23T23:36:41.Z", "2026-11-23T23:36:41Zx", "２０２６-11-23T23:36:41Z"] {
+    for text in [
+      "", "2026-11-23", "2026-11-23T23:36:41", "2026-13-01T00:00:00Z", "2026-11-23 23:36:41Z", "2026-11-23T23:36:41.Z",
+      "2026-11-23T23:36:41Zx", "２０２６-11-23T23:36:41Z",
+    ] {
       #expect(seconds(rfc3339: text) == nil, "\(text)")
     }
   }

@@ -125,6 +125,9 @@ final class DeviceHub: Sendable {
     return stream
   }
 
+  /// How many streams of input events the product holds.
+  var productFollowers: Int { state.withLockedValue { $0.productInputs.count } }
+
   func actuators() -> [ActuatorDocument] {
     state.withLockedValue { state in
       description.actuators.map { ActuatorDocument(name: $0.name, on: state.lines[$0.name]?.value ?? $0.safe, safe: $0.safe) }

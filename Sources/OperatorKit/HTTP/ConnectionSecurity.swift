@@ -28,7 +28,8 @@ public struct ConnectionSecurity: Sendable {
   ///   - policy: a further look at its certificate.
   /// - Throws: `bad-argument` when OpenSSL takes none of it.
   init(
-    credential: Credential, trust: ServerTrust, peerName: String, clock: WallClock = WallClock(floor_s: 0), policy: @escaping CertificatePolicy
+    credential: Credential, trust: ServerTrust, peerName: String, clock: WallClock = WallClock(floor_s: 0),
+    policy: @escaping CertificatePolicy
   ) throws(OperatorError) {
     let context: TLSClientContext
     do {

@@ -74,7 +74,8 @@ public final class DeviceConnection {
     do {
       try await channel.executeThenClose { inbound, outbound in
         let connection = DeviceConnection(
-          endpoint: endpoint, security: security, inbound: inbound.makeAsyncIterator(), outbound: outbound, channel: channel.channel, watch: watch,
+          endpoint: endpoint, security: security, inbound: inbound.makeAsyncIterator(), outbound: outbound, channel: channel.channel,
+          watch: watch,
           deadlines: deadlines)
         do throws(OperatorError) {
           try await connection.waitForHandshake()
@@ -93,7 +94,12 @@ public final class DeviceConnection {
   }
 
   private func waitForHandshake() async throws(OperatorError) {
-    watch.arm(channel, limit_s: deadlines.handshake_s, OperatorError("silent", "\(endpoint) accepted the connection and then said nothing for \(deadlines.handshake_s) s: it is no Haechi device, or it is overloaded"))
+    watch.arm(
+      channel, limit_s: deadlines.handshake_s,
+      OperatorError(
+        "silent",
+        "\(endpoint) accepted the connection and then said nothing for \(deadlines.handshake_s) s: it is no Haechi device, or it is overloaded"
+      ))
     do {
       peer = try await watch.handshake.get()
     } catch {
@@ -106,7 +112,9 @@ public final class DeviceConnection {
   ///
   /// - Throws: `silent`, `connection-lost`, `tls-refused`, `bad-answer`, `answer-too-large`.
   public func exchange(_ request: DeviceRequest) async throws(OperatorError) -> DeviceResponse {
-    watch.arm(channel, limit_s: deadlines.answer_s, OperatorError("silent", "\(endpoint) did not answer \(request.description) within \(deadlines.answer_s) s"))
+    watch.arm(
+      channel, limit_s: deadlines.answer_s,
+      OperatorError("silent", "\(endpoint) did not answer \(request.description) within \(deadlines.answer_s) s"))
     defer { watch.disarm(channel) }
     await send(request)
     var collector = ResponseCollector()
@@ -119,10 +127,13 @@ public final class DeviceConnection {
   ///
   /// - Throws: as `exchange`; `refused-by-device` when the answer is no event stream.
   public func events(_ request: DeviceRequest, each: (ServerSentEvent) async throws(OperatorError) -> Bool) async throws(OperatorError) {
-    watch.arm(channel, limit_s: deadlines.answer_s, OperatorError("silent", "\(endpoint) did not answer \(request.description) within \(deadlines.answer_s) s"))
+    watch.arm(
+      channel, limit_s: deadlines.answer_s,
+      OperatorError("silent", "\(endpoint) did not answer \(request.description) within \(deadlines.answer_s) s"))
     defer { watch.disarm(channel) }
     await send(request)
-    let fellSilent = OperatorError("silent", "\(endpoint) sent nothing for \(deadlines.silence_s) s on \(request.description): the device or the network is gone")
+    let fellSilent = OperatorError(
+      "silent", "\(endpoint) sent nothing for \(deadlines.silence_s) s on \(request.description): the device or the network is gone")
     var parser = ServerSentEventParser()
     var collector = ResponseCollector()
     var isStream = false
@@ -172,7 +183,8 @@ public final class DeviceConnection {
     let first = watch.failure ?? writeFailure ?? error
     if let known = first as? OperatorError { return known }
     if first is HTTPParserError {
-      let text = first as? HTTPParserError == .invalidEOFState
+      let text =
+        first as? HTTPParserError == .invalidEOFState
         ? "\(endpoint) closed the connection in the middle of its answer to \(request.description)"
         : "what \(endpoint) answered to \(request.description) is not HTTP/1.1"
       return OperatorError(first as? HTTPParserError == .invalidEOFState ? "connection-lost" : "bad-answer", text, cause: first)
@@ -187,16 +199,20 @@ func unreachable(_ endpoint: Endpoint, _ error: any Error) -> OperatorError {
   var causes: [any Error] = [error]
   if let several = error as? NIOConnectionError {
     if several.connectionErrors.isEmpty {
-      return OperatorError("unreachable", "'\(endpoint.host)' has no address in this network's name service; check the name or use the device's IP address", cause: several.dnsAError ?? several.dnsAAAAError)
+      return OperatorError(
+        "unreachable", "'\(endpoint.host)' has no address in this network's name service; check the name or use the device's IP address",
+        cause: several.dnsAError ?? several.dnsAAAAError)
     }
     causes = several.connectionErrors.map(\.error)
   }
   for case let refused as IOError in causes where refused.errnoCode == connectionRefused {
-    return OperatorError("unreachable", "nothing listens at \(endpoint): the device is off, still booting, or at another address", cause: nil)
+    return OperatorError(
+      "unreachable", "nothing listens at \(endpoint): the device is off, still booting, or at another address", cause: nil)
   }
   for case let channelError as ChannelError in causes {
     if case .connectTimeout = channelError {
-      return OperatorError("unreachable", "\(endpoint) does not answer: check that the device is on and in this network, and the address", cause: nil)
+      return OperatorError(
+        "unreachable", "\(endpoint) does not answer: check that the device is on and in this network, and the address", cause: nil)
     }
   }
   return OperatorError("unreachable", "no connection to \(endpoint)", cause: causes.first)

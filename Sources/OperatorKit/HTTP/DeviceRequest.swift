@@ -27,7 +27,8 @@ public struct DeviceRequest: Sendable, Equatable {
   func head(to endpoint: Endpoint) -> HTTPRequestHead {
     var headers = HTTPHeaders()
     headers.add(name: "Host", value: endpoint.authority)
-    headers.add(name: "Accept", value: wantsEvents ? "text/event-stream, application/problem+json" : "application/json, application/problem+json")
+    headers.add(
+      name: "Accept", value: wantsEvents ? "text/event-stream, application/problem+json" : "application/json, application/problem+json")
     headers.add(name: "User-Agent", value: "haechi")
     if let body {
       headers.add(name: "Content-Type", value: "application/json")
@@ -69,7 +70,9 @@ struct ResponseCollector {
       guard self.head == nil else { throw Self.disorder }
       self.head = head
       // What is announced as too large need not be read first.
-      if let length = head.headers.first(name: "content-length"), let length_bytes = Int(length), length_bytes > Self.largestBody_bytes { throw Self.tooLarge }
+      if let length = head.headers.first(name: "content-length"), let length_bytes = Int(length), length_bytes > Self.largestBody_bytes {
+        throw Self.tooLarge
+      }
       return nil
     case .body(let bytes):
       guard head != nil else { throw Self.disorder }
@@ -90,7 +93,11 @@ struct ResponseCollector {
   }
 
   private static var tooLarge: OperatorError {
-    OperatorError("answer-too-large", "the device's answer is larger than \(largestBody_bytes) bytes, which no answer of this API is; the connection was closed")
+    OperatorError(
+      "answer-too-large",
+      "the device's answer is larger than \(largestBody_bytes) bytes, which no answer of this API is; the connection was closed")
   }
-  private static var disorder: OperatorError { OperatorError("bad-answer", "the device's answer is not HTTP as RFC 9112 has it: its parts come in the wrong order") }
+  private static var disorder: OperatorError {
+    OperatorError("bad-answer", "the device's answer is not HTTP as RFC 9112 has it: its parts come in the wrong order")
+  }
 }

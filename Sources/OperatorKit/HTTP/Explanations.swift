@@ -8,22 +8,28 @@ extension ConnectionSecurity {
     if let known = error as? OperatorError { return known }
     guard let fault = error as? TLSError else {
       // A refusal closes the connection at once; when our first bytes cross it on the way, the system may drop the alert and only report a reset.
-      return OperatorError("connection-lost", "\(endpoint) closed the connection: the device restarted, changed its state, or is overloaded", cause: error)
+      return OperatorError(
+        "connection-lost", "\(endpoint) closed the connection: the device restarted, changed its state, or is overloaded", cause: error)
     }
     switch (fault.side, fault.code) {
     case (.peer, _):
       guard let alert = fault.alert else { return OperatorError("connection-lost", "\(endpoint) broke the connection", cause: fault) }
       return OperatorError("tls-refused", "\(endpoint) refused this connection with the alert \(alert): \(Self.meaning(alert))", cause: nil)
     case (_, "certificate-expired"):
-      return OperatorError("tls-failed", "\(peerName): \(fault.reason); renew it by claiming the device again, or correct this machine's clock", cause: nil)
+      return OperatorError(
+        "tls-failed", "\(peerName): \(fault.reason); renew it by claiming the device again, or correct this machine's clock", cause: nil)
     case (_, "certificate-not-yet-valid"):
-      return OperatorError("tls-failed", "\(peerName): \(fault.reason); this machine's clock is behind, or that of whoever signed was ahead", cause: nil)
-    case (_, "certificate-untrusted"), (_, "certificate-profile"), (_, "certificate-purpose"), (_, "certificate-invalid"), (_, "certificate-revoked"):
+      return OperatorError(
+        "tls-failed", "\(peerName): \(fault.reason); this machine's clock is behind, or that of whoever signed was ahead", cause: nil)
+    case (_, "certificate-untrusted"), (_, "certificate-profile"), (_, "certificate-purpose"), (_, "certificate-invalid"),
+      (_, "certificate-revoked"):
       return OperatorError("wrong-device", "what answers at \(endpoint) is not \(peerName): \(fault.reason)", cause: nil)
     case (_, "not-tls"), (_, "plaintext-http"):
-      return OperatorError("tls-failed", "\(endpoint) does not speak TLS, so it is no Haechi device; check the address and the port", cause: nil)
+      return OperatorError(
+        "tls-failed", "\(endpoint) does not speak TLS, so it is no Haechi device; check the address and the port", cause: nil)
     case (_, "unsupported-version"):
-      return OperatorError("tls-failed", "\(endpoint) does not speak TLS 1.3, so it is no Haechi device; check the address and the port", cause: nil)
+      return OperatorError(
+        "tls-failed", "\(endpoint) does not speak TLS 1.3, so it is no Haechi device; check the address and the port", cause: nil)
     case (_, "truncated"), (_, "connection-closed"):
       return OperatorError("connection-lost", "\(endpoint) closed the connection before its answer was whole", cause: nil)
     case (_, "handshake-timeout"):
@@ -40,7 +46,8 @@ extension ConnectionSecurity {
       "your certificate is not of the kind that it accepts now: a blank device takes only a station, a provisioned one is to be claimed (haechi claim), an owned one takes only its owner's people"
     case 44: "your certificate was withdrawn; ask an admin of this owner for another"
     case 45: "your certificate has expired, or the device's clock is ahead; renew it with: haechi person add NAME --role admin --renew"
-    case 48: "it does not know who signed your certificate: it belongs to another owner, or to another maker, or it is not in the state that you expect"
+    case 48:
+      "it does not know who signed your certificate: it belongs to another owner, or to another maker, or it is not in the state that you expect"
     case 49: "your certificate is known and may not enter now"
     case 116: "it wants a client certificate and got none"
     case 51: "your certificate and your key do not belong together"

@@ -7,9 +7,13 @@ let connectionRefused: CInt = ECONNREFUSED
 /// What a device's answer that is no success means, in one sentence with what to do.
 func refusal(_ answer: DeviceResponse, of request: DeviceRequest, by endpoint: Endpoint) -> OperatorError {
   if (200..<300).contains(answer.status) {
-    return OperatorError("bad-answer", "\(endpoint) answered \(request.description) with '\(printable(answer.mediaType))' where \(request.wantsEvents ? "text/event-stream" : "application/json") was asked for")
+    return OperatorError(
+      "bad-answer",
+      "\(endpoint) answered \(request.description) with '\(printable(answer.mediaType))' where \(request.wantsEvents ? "text/event-stream" : "application/json") was asked for"
+    )
   }
-  let problem = answer.mediaType == "application/problem+json" ? try? JSONDecoder().decode(ProblemDetails.self, from: Data(answer.body)) : nil
+  let problem =
+    answer.mediaType == "application/problem+json" ? try? JSONDecoder().decode(ProblemDetails.self, from: Data(answer.body)) : nil
   let told = (problem?.detail ?? problem?.title).map { printable($0.prefix(400)) }
   let code = problem?.code.map { " \(printable($0.prefix(60)))" } ?? ""
   var sentence = "\(endpoint) refused \(request.description) (\(answer.status)\(code)): \(told ?? "no reason given")"
@@ -27,12 +31,19 @@ func refusal(_ answer: DeviceResponse, of request: DeviceRequest, by endpoint: E
 /// Reads the JSON of a successful answer.
 ///
 /// - Throws: `refused-by-device` for an answer that is no success; `bad-answer` where the JSON is not what the API documents.
-func decode<Value: Decodable>(_ type: Value.Type, _ answer: DeviceResponse, of request: DeviceRequest, by endpoint: Endpoint) throws(OperatorError) -> Value {
-  guard (200..<300).contains(answer.status), answer.mediaType == "application/json" else { throw refusal(answer, of: request, by: endpoint) }
+func decode<Value: Decodable>(_ type: Value.Type, _ answer: DeviceResponse, of request: DeviceRequest, by endpoint: Endpoint)
+  throws(OperatorError) -> Value
+{
+  guard (200..<300).contains(answer.status), answer.mediaType == "application/json" else {
+    throw refusal(answer, of: request, by: endpoint)
+  }
   do {
     return try JSONDecoder().decode(type, from: Data(answer.body))
   } catch {
-    throw OperatorError("bad-answer", "what \(endpoint) answered to \(request.description) is not what this haechi knows: \(explain(decoding: error)); one of the two may be of another version")
+    throw OperatorError(
+      "bad-answer",
+      "what \(endpoint) answered to \(request.description) is not what this haechi knows: \(explain(decoding: error)); one of the two may be of another version"
+    )
   }
 }
 

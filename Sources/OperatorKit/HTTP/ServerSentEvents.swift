@@ -52,7 +52,8 @@ public struct ServerSentEventParser: Sendable {
           if let event = try endLine() { events.append(event) }
         } else {
           guard line.count < Self.longestLine_bytes else {
-            throw OperatorError("answer-too-large", "the device sent an event line longer than \(Self.longestLine_bytes) bytes; the stream was closed")
+            throw OperatorError(
+              "answer-too-large", "the device sent an event line longer than \(Self.longestLine_bytes) bytes; the stream was closed")
           }
           line.append(byte)
         }
@@ -78,7 +79,8 @@ public struct ServerSentEventParser: Sendable {
     case "event": name = String(decoding: value, as: UTF8.self)
     case "data":
       guard data.count + value.count < Self.largestEvent_bytes else {
-        throw OperatorError("answer-too-large", "the device sent an event larger than \(Self.largestEvent_bytes) bytes; the stream was closed")
+        throw OperatorError(
+          "answer-too-large", "the device sent an event larger than \(Self.largestEvent_bytes) bytes; the stream was closed")
       }
       if hasData { data.append(0x0a) }
       data.append(contentsOf: value)

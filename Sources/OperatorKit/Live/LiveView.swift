@@ -87,7 +87,10 @@ public struct LiveView: Sendable {
     if !readings.isEmpty {
       lines.append("")
       let rows = readings.map { entry in
-        [printable(entry.latest.name), measure(entry.latest), unitText(entry.latest.unit), Self.curve(entry.curve) + (entry.latest.simulated ? "  (simulated)" : "")]
+        [
+          printable(entry.latest.name), measure(entry.latest), unitText(entry.latest.unit),
+          Self.curve(entry.curve) + (entry.latest.simulated ? "  (simulated)" : ""),
+        ]
       }
       lines += table(rows, rightAligned: [1])
     }
@@ -124,7 +127,9 @@ public struct LiveView: Sendable {
   /// The values as a row of bars, the smallest lowest; a row of equal values lies in the middle.
   static func curve(_ values: [Double]) -> String {
     let bars = Array("▁▂▃▄▅▆▇█")
-    guard let low = values.min(), let high = values.max(), (high - low).isFinite, high > low else { return String(repeating: "▄", count: values.count) }
+    guard let low = values.min(), let high = values.max(), (high - low).isFinite, high > low else {
+      return String(repeating: "▄", count: values.count)
+    }
     return String(values.map { bars[min(bars.count - 1, max(0, Int(($0 - low) / (high - low) * Double(bars.count - 1) + 0.5)))] })
   }
 }

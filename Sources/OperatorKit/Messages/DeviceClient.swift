@@ -22,7 +22,8 @@ public struct DeviceClient {
   ///
   /// - Throws: `bad-argument` for a name that no actuator can have, and what the exchange throws.
   public func set(_ name: String, on: Bool) async throws(OperatorError) -> Actuator {
-    try await send(Actuator.self, DeviceRequest(.put, "/v1/actuators/" + (try Self.segment(name)), body: try encode(ActuatorChange(on: on))))
+    try await send(
+      Actuator.self, DeviceRequest(.put, "/v1/actuators/" + (try Self.segment(name)), body: try encode(ActuatorChange(on: on))))
   }
 
   /// Each new reading, until `each` gives false.
@@ -38,7 +39,9 @@ public struct DeviceClient {
     try await follow(LogEntry.self, "log", "/v1/logs?after=\(after)", each)
   }
 
-  func get<Value: Decodable>(_ type: Value.Type, _ path: String) async throws(OperatorError) -> Value { try await send(type, DeviceRequest(.get, path)) }
+  func get<Value: Decodable>(_ type: Value.Type, _ path: String) async throws(OperatorError) -> Value {
+    try await send(type, DeviceRequest(.get, path))
+  }
 
   func send<Value: Decodable>(_ type: Value.Type, _ request: DeviceRequest) async throws(OperatorError) -> Value {
     try decode(type, try await connection.exchange(request), of: request, by: connection.endpoint)

@@ -21,20 +21,28 @@ public struct OwnedDevice: Sendable {
   ///   - ownerFolder: nil for the one that claimed it.
   ///   - person: nil for who claimed it.
   /// - Throws: `unknown-device`, `ambiguous-device`, `not-claimed`, `foreign-owner`, `unknown-person`, `certificate-expired`, and what is wrong with a file.
-  public init(home: OperatorHome, device: String?, ownerFolder: String? = nil, person: String? = nil, now_s: Int64 = secondsNow()) throws(OperatorError) {
+  public init(home: OperatorHome, device: String?, ownerFolder: String? = nil, person: String? = nil, now_s: Int64 = secondsNow())
+    throws(OperatorError)
+  {
     self.home = home
     self.now_s = now_s
     switch try DeviceBook.load(home).choose(device) {
     case .known(let known):
       guard let ownerId = known.ownerId else {
-        throw OperatorError("not-claimed", "device \(known.name) is known and has no owner yet; claim it with: haechi claim --device \(known.name)")
+        throw OperatorError(
+          "not-claimed", "device \(known.name) is known and has no owner yet; claim it with: haechi claim --device \(known.name)")
       }
       guard let address = known.address, let id = DeviceIdentifier(known.deviceId) else {
-        throw OperatorError("unknown-device", "device \(known.name) is no longer at its last address, where another one answers now; say where it is with --device HOST:PORT")
+        throw OperatorError(
+          "unknown-device",
+          "device \(known.name) is no longer at its last address, where another one answers now; say where it is with --device HOST:PORT")
       }
       owner = try OwnerFolder.open(ownerFolder ?? known.ownerFolder ?? home.ownerFolder)
       guard owner.ownerId == ownerId else {
-        throw OperatorError("foreign-owner", "device \(known.name) belongs to owner \(ownerId), and \(owner.folder) holds owner \(owner.ownerId); name the right folder with --owner DIR")
+        throw OperatorError(
+          "foreign-owner",
+          "device \(known.name) belongs to owner \(ownerId), and \(owner.folder) holds owner \(owner.ownerId); name the right folder with --owner DIR"
+        )
       }
       name = known.name
       endpoint = try Endpoint(address)
@@ -73,7 +81,8 @@ public struct OwnedDevice: Sendable {
     } else {
       trust = .authorityAnyName([authority])
     }
-    let peerName = deviceId.map { "device \(name == $0.text ? name : "\(name) (\($0))") of your owner \(owner)" } ?? "a device of your owner \(owner)"
+    let peerName =
+      deviceId.map { "device \(name == $0.text ? name : "\(name) (\($0))") of your owner \(owner)" } ?? "a device of your owner \(owner)"
     return try ConnectionSecurity(credential: credential, trust: trust, peerName: peerName) { certificate in
       Profiles.refusalOfOwnedDevice(certificate, owner: owner)
     }
@@ -91,22 +100,28 @@ public struct OwnedDevice: Sendable {
     let unclaimed: DeviceInfo
     do throws(OperatorError) {
       let security = try ConnectionSecurity(
-        credential: try Claiming.claimant(now_s: now_s), trust: .publicKeyDigest(digest), peerName: "device \(deviceId)", policy: Profiles.refusalOfMakersDevice)
+        credential: try Claiming.claimant(now_s: now_s), trust: .publicKeyDigest(digest), peerName: "device \(deviceId)",
+        policy: Profiles.refusalOfMakersDevice)
       unclaimed = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
         try await DeviceClient(connection).info()
       }
     } catch {
       // The server's certificate is judged before the client's: an alert now means that the identity key was the right one.
       if error.code == "tls-refused" {
-        return OperatorError("not-claimed", "device \(name) at \(endpoint) is blank: it has lost its identity and its owner; provision it and claim it again")
+        return OperatorError(
+          "not-claimed", "device \(name) at \(endpoint) is blank: it has lost its identity and its owner; provision it and claim it again")
       }
       if error.code == "wrong-device" {
-        return OperatorError("wrong-device", "what answers at \(endpoint) is not device \(name) as its owner \(owner.ownerId) knows it: it is another device, or it has another owner now; look for it with --device HOST:PORT, or claim what is there")
+        return OperatorError(
+          "wrong-device",
+          "what answers at \(endpoint) is not device \(name) as its owner \(owner.ownerId) knows it: it is another device, or it has another owner now; look for it with --device HOST:PORT, or claim what is there"
+        )
       }
       return error
     }
     return OperatorError(
       "not-claimed",
-      "device \(name) at \(endpoint) is \(printable(unclaimed.lifeCycleState.prefix(40))) and has no owner any more: it was wiped, or restarted without a store; claim it again with: haechi claim --device \(name)")
+      "device \(name) at \(endpoint) is \(printable(unclaimed.lifeCycleState.prefix(40))) and has no owner any more: it was wiped, or restarted without a store; claim it again with: haechi claim --device \(name)"
+    )
   }
 }

@@ -58,7 +58,8 @@ enum Profiles {
     do {
       return try CertificateRequest(pem: pem)
     } catch {
-      throw OperatorError("bad-answer", "the field 'certificateRequest' that \(endpoint) sent is no certificate request that can be signed", cause: error)
+      throw OperatorError(
+        "bad-answer", "the field 'certificateRequest' that \(endpoint) sent is no certificate request that can be signed", cause: error)
     }
   }
 
@@ -67,7 +68,8 @@ enum Profiles {
     do {
       return try InitialDeviceProfile.check(request)
     } catch {
-      throw OperatorError("bad-answer", "the certificate request that \(endpoint) sent is not that of a blank device; nothing was signed", cause: error)
+      throw OperatorError(
+        "bad-answer", "the certificate request that \(endpoint) sent is not that of a blank device; nothing was signed", cause: error)
     }
   }
 
@@ -76,7 +78,8 @@ enum Profiles {
     do {
       try OperationalDeviceProfile.check(request, device: deviceId)
     } catch {
-      throw OperatorError("bad-answer", "the certificate request that \(endpoint) sent is not for its operational key; nothing was signed", cause: error)
+      throw OperatorError(
+        "bad-answer", "the certificate request that \(endpoint) sent is not for its operational key; nothing was signed", cause: error)
     }
   }
 
@@ -94,7 +97,8 @@ enum Profiles {
   static func refusalOfOwnedDevice(_ certificate: Certificate, owner: OwnerIdentifier) -> CertificateRefusal? {
     do {
       let found = try OperationalDeviceProfile.check(certificate)
-      return found.owner == owner ? nil : CertificateRefusal(.profile, "\(certificate.subject) is a device of the owner \(found.owner), not of \(owner)")
+      return found.owner == owner
+        ? nil : CertificateRefusal(.profile, "\(certificate.subject) is a device of the owner \(found.owner), not of \(owner)")
     } catch {
       return error
     }

@@ -30,7 +30,8 @@ public struct Provisioning: Sendable {
   /// - Parameter serialNumber: 1…64 printable ASCII characters; nil takes the device id in capital letters.
   public func run(endpoint: Endpoint, serialNumber: String?) async throws(OperatorError) -> ProvisionedDevice {
     if let serialNumber { try Self.check(serialNumber) }
-    let security = try ConnectionSecurity(credential: station.credential, trust: .selfSigned, peerName: "a blank device", policy: Profiles.refusalOfMakersDevice)
+    let security = try ConnectionSecurity(
+      credential: station.credential, trust: .selfSigned, peerName: "a blank device", policy: Profiles.refusalOfMakersDevice)
     let done: ProvisionedDevice
     do throws(OperatorError) {
       done = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
@@ -53,18 +54,25 @@ public struct Provisioning: Sendable {
     let request = try Profiles.request(offer.certificateRequest, from: endpoint)
     // The handshake proved one key; a certificate for another would give an identity to something that is not at the wire.
     guard let peer = connection.peer, request.publicKey.digest == peer.publicKeyDigest else {
-      throw OperatorError("wrong-device", "\(endpoint) asks for a certificate for another key than the one that it proved in the handshake; nothing was signed")
+      throw OperatorError(
+        "wrong-device",
+        "\(endpoint) asks for a certificate for another key than the one that it proved in the handshake; nothing was signed")
     }
     let deviceId = try Profiles.deviceId(request, from: endpoint)
     guard offer.deviceId == deviceId.text else {
-      throw OperatorError("wrong-device", "\(endpoint) calls itself '\(printable(offer.deviceId.prefix(40)))', which is not the digest of its key; nothing was signed")
+      throw OperatorError(
+        "wrong-device",
+        "\(endpoint) calls itself '\(printable(offer.deviceId.prefix(40)))', which is not the digest of its key; nothing was signed")
     }
     let serialNumber = serialNumber ?? deviceId.text.uppercased()
-    let certificate = try Profiles.iDevID(issuer: station.issuer, key: request.publicKey, deviceId: deviceId, serialNumber: serialNumber, now_s: now_s)
+    let certificate = try Profiles.iDevID(
+      issuer: station.issuer, key: request.publicKey, deviceId: deviceId, serialNumber: serialNumber, now_s: now_s)
     let order = ProvisioningOrder(serialNumber: serialNumber, certificateChain: certificate.pem)
     let answer = try await client.send(LifeCycleAnswer.self, DeviceRequest(.put, "/v1/provisioning", body: try encode(order)))
     guard answer.deviceId == deviceId.text, answer.lifeCycleState == "provisioned" else {
-      throw OperatorError("bad-answer", "\(endpoint) took its certificate and is now '\(printable(answer.lifeCycleState.prefix(40)))' instead of provisioned; see its log")
+      throw OperatorError(
+        "bad-answer",
+        "\(endpoint) took its certificate and is now '\(printable(answer.lifeCycleState.prefix(40)))' instead of provisioned; see its log")
     }
     return ProvisionedDevice(
       deviceId: deviceId.text, serialNumber: serialNumber, keyDigest: hexadecimal(request.publicKey.digest), address: endpoint.description,
@@ -75,9 +83,15 @@ public struct Provisioning: Sendable {
   private static func advice(_ error: OperatorError, _ endpoint: Endpoint) -> OperatorError {
     switch error.code {
     case "wrong-device" where error.cause is CertificateRefusal || error.reason.contains("self-signed"):
-      OperatorError("wrong-device", "\(endpoint) is not blank: it has a certificate that is not self-signed, so it was provisioned already; claim it with: haechi claim --device \(endpoint)", cause: error.cause)
+      OperatorError(
+        "wrong-device",
+        "\(endpoint) is not blank: it has a certificate that is not self-signed, so it was provisioned already; claim it with: haechi claim --device \(endpoint)",
+        cause: error.cause)
     case "tls-refused":
-      OperatorError("tls-refused", "\(error.reason). The device's firmware pins another maker's CA than this station's, or the device is not blank any more", cause: error.cause)
+      OperatorError(
+        "tls-refused",
+        "\(error.reason). The device's firmware pins another maker's CA than this station's, or the device is not blank any more",
+        cause: error.cause)
     default: error
     }
   }
@@ -86,7 +100,9 @@ public struct Provisioning: Sendable {
   static func check(_ serialNumber: String) throws(OperatorError) {
     let plain = serialNumber.utf8.allSatisfy { (0x21...0x7e).contains($0) }
     guard plain, (1...64).contains(serialNumber.utf8.count) else {
-      throw OperatorError("bad-argument", "'\(printable(serialNumber.prefix(64)))' cannot be a serial number: use 1 to 64 letters, digits and signs of ASCII, without spaces")
+      throw OperatorError(
+        "bad-argument",
+        "'\(printable(serialNumber.prefix(64)))' cannot be a serial number: use 1 to 64 letters, digits and signs of ASCII, without spaces")
     }
   }
 }

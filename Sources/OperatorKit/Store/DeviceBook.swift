@@ -1,5 +1,5 @@
-internal import Foundations
 internal import FoundationEssentials
+internal import Foundations
 
 /// What the operator remembers of one device.
 public struct KnownDevice: Codable, Equatable, Sendable {
@@ -57,15 +57,20 @@ public struct DeviceBook: Codable, Equatable, Sendable {
     do {
       book = try JSONDecoder().decode(DeviceBook.self, from: Data(content))
     } catch {
-      throw OperatorError("file-malformed", "\(path) is not a list of devices: \(explain(decoding: error)); repair it, or move it away and claim again", cause: nil)
+      throw OperatorError(
+        "file-malformed", "\(path) is not a list of devices: \(explain(decoding: error)); repair it, or move it away and claim again",
+        cause: nil)
     }
     guard book.version == currentVersion else {
-      throw OperatorError("file-malformed", "\(path) has version \(book.version) and this haechi reads version \(currentVersion); use the haechi that wrote it")
+      throw OperatorError(
+        "file-malformed",
+        "\(path) has version \(book.version) and this haechi reads version \(currentVersion); use the haechi that wrote it")
     }
     guard book.devices.count <= mostDevices else { throw OperatorError("file-malformed", "\(path) lists more than \(mostDevices) devices") }
     for device in book.devices {
       guard DeviceIdentifier(device.deviceId)?.text == device.deviceId else {
-        throw OperatorError("file-malformed", "\(path): '\(printable(device.deviceId))' is no device id, which is 20 lower-case hexadecimal digits")
+        throw OperatorError(
+          "file-malformed", "\(path): '\(printable(device.deviceId))' is no device id, which is 20 lower-case hexadecimal digits")
       }
       if let address = device.address { _ = try Endpoint(address) }
       if let alias = device.alias { try Self.check(alias: alias) }
@@ -109,7 +114,9 @@ public struct DeviceBook: Codable, Equatable, Sendable {
     }
     if let index { devices[index] = device } else { devices.append(device) }
     // Two devices do not answer at one address: whoever was there before is somewhere else now, or gone.
-    for other in devices.indices where devices[other].deviceId != device.deviceId && devices[other].address == device.address { devices[other].address = nil }
+    for other in devices.indices where devices[other].deviceId != device.deviceId && devices[other].address == device.address {
+      devices[other].address = nil
+    }
   }
 
   /// The device of that id answers at `endpoint` now.
@@ -130,12 +137,17 @@ public struct DeviceBook: Codable, Equatable, Sendable {
   static func check(alias: String) throws(OperatorError) {
     let plain = alias.utf8.allSatisfy { byte in
       switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"): true
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        UInt8(ascii: "-"), UInt8(ascii: "_"):
+        true
       default: false
       }
     }
     guard plain, (1...40).contains(alias.utf8.count), !alias.hasPrefix("-"), DeviceIdentifier(alias) == nil else {
-      throw OperatorError("bad-argument", "'\(printable(alias))' cannot be an alias: use 1 to 40 letters, digits, '-' or '_', not starting with '-', and not 20 hexadecimal digits")
+      throw OperatorError(
+        "bad-argument",
+        "'\(printable(alias))' cannot be an alias: use 1 to 40 letters, digits, '-' or '_', not starting with '-', and not 20 hexadecimal digits"
+      )
     }
   }
 
@@ -165,7 +177,8 @@ public struct DeviceBook: Codable, Equatable, Sendable {
     }
     if let id = DeviceIdentifier(text) {
       guard let device = devices.first(where: { $0.deviceId == id.text }) else {
-        throw OperatorError("unknown-device", "device \(id.text) is not known here; claim it with: haechi claim --device HOST:PORT, or see: haechi devices")
+        throw OperatorError(
+          "unknown-device", "device \(id.text) is not known here; claim it with: haechi claim --device HOST:PORT, or see: haechi devices")
       }
       return .known(device)
     }

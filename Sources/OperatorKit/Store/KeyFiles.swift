@@ -38,7 +38,8 @@ enum KeyFiles {
     let chain = try chain(chainPath)
     let key = try key(keyPath)
     guard let leaf = chain.first, leaf.publicKeyDigest == key.publicKey.digest else {
-      throw OperatorError("file-malformed", "\(keyPath) is not the key of the certificate in \(chainPath); the two files come from different makings")
+      throw OperatorError(
+        "file-malformed", "\(keyPath) is not the key of the certificate in \(chainPath); the two files come from different makings")
     }
     return Credential(chain: chain, key: key, name: chainPath)
   }

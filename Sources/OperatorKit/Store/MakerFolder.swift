@@ -16,7 +16,10 @@ public struct MakerFolder: Encodable, Sendable, Equatable {
   public static func make(_ folder: String, home: OperatorHome?, now_s: Int64 = secondsNow()) throws(OperatorError) -> MakerFolder {
     let names = ["maker-ca.pem", "maker-ca.der", "maker-ca.key", "station.pem", "station.key"]
     for name in names where PrivateFiles.exists("\(folder)/\(name)") {
-      throw OperatorError("file-exists", "\(folder)/\(name) is already there and is not overwritten; name another folder with --out, or use this maker: haechi provision --station \(folder)")
+      throw OperatorError(
+        "file-exists",
+        "\(folder)/\(name) is already there and is not overwritten; name another folder with --out, or use this maker: haechi provision --station \(folder)"
+      )
     }
     let caKey = try KeyFiles.newKey()
     let ca = try Profiles.makerCA(key: caKey, now_s: now_s)
@@ -62,16 +65,20 @@ struct Station: Sendable {
   /// - Throws: `file-missing` and its kin, naming the file; `certificate-expired`.
   init(_ folder: String, now_s: Int64 = secondsNow()) throws(OperatorError) {
     guard PrivateFiles.exists(folder) else {
-      throw OperatorError("file-missing", "there is no station in \(folder); make a throwaway one with: haechi maker new, or name one with --station DIR")
+      throw OperatorError(
+        "file-missing", "there is no station in \(folder); make a throwaway one with: haechi maker new, or name one with --station DIR")
     }
     issuer = try KeyFiles.issuer(folder + "/maker-ca.pem", folder + "/maker-ca.key")
     credential = try KeyFiles.credential(folder + "/station.pem", folder + "/station.key")
     guard let leaf = credential.chain.first else { throw OperatorError("file-malformed", "\(folder)/station.pem holds no certificate") }
     if let refusal = leaf.refusal(at: now_s) {
-      throw OperatorError("certificate-expired", "\(folder)/station.pem: \(refusal.reason); correct this machine's clock, or have the maker issue another", cause: nil)
+      throw OperatorError(
+        "certificate-expired", "\(folder)/station.pem: \(refusal.reason); correct this machine's clock, or have the maker issue another",
+        cause: nil)
     }
     guard let authority = issuer.certificate.publicKey, leaf.isSigned(by: authority) || credential.chain.count > 1 else {
-      throw OperatorError("file-malformed", "\(folder)/station.pem is not signed by \(folder)/maker-ca.pem; the two come from different makers")
+      throw OperatorError(
+        "file-malformed", "\(folder)/station.pem is not signed by \(folder)/maker-ca.pem; the two come from different makers")
     }
   }
 }

@@ -29,7 +29,8 @@ public struct OperatorHome: Sendable, Equatable {
     } else if let home = environment["HOME"], !home.isEmpty {
       self.init(path: home + "/.config/haechi")
     } else {
-      throw OperatorError("bad-argument", "neither HAECHI_HOME nor HOME is set, so there is no folder to keep keys in; set HAECHI_HOME to one")
+      throw OperatorError(
+        "bad-argument", "neither HAECHI_HOME nor HOME is set, so there is no folder to keep keys in; set HAECHI_HOME to one")
     }
   }
 

@@ -36,7 +36,9 @@ public struct OwnerFolder: Sendable {
   /// - Throws: `file-missing` when there is no owner yet.
   public static func open(_ folder: String) throws(OperatorError) -> OwnerFolder {
     guard PrivateFiles.exists(folder + "/ca.pem") else {
-      throw OperatorError("file-missing", "there is no owner in \(folder): no file \(folder)/ca.pem; the first haechi claim makes one, or name the folder with --owner DIR")
+      throw OperatorError(
+        "file-missing",
+        "there is no owner in \(folder): no file \(folder)/ca.pem; the first haechi claim makes one, or name the folder with --owner DIR")
     }
     return try OwnerFolder(folder)
   }
@@ -59,15 +61,19 @@ public struct OwnerFolder: Sendable {
   ///
   /// - Parameter renew: replaces one that is there; else it is refused.
   /// - Throws: `bad-argument`, `file-exists`.
-  public func addPerson(_ name: String, role: String, renew: Bool = false, now_s: Int64 = secondsNow()) throws(OperatorError) -> PersonRecord {
+  public func addPerson(_ name: String, role: String, renew: Bool = false, now_s: Int64 = secondsNow()) throws(OperatorError)
+    -> PersonRecord
+  {
     let person = try Self.personName(name)
     guard let known = Role(rawValue: role) else {
-      throw OperatorError("bad-argument", "'\(printable(role.prefix(40)))' is no role; there are: \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
+      throw OperatorError(
+        "bad-argument", "'\(printable(role.prefix(40)))' is no role; there are: \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     let name = person.text
     let path = "\(peopleFolder)/\(name).pem"
     if !renew, PrivateFiles.exists(path) {
-      throw OperatorError("file-exists", "\(name) already has a certificate, \(path); renew it with: haechi person add \(name) --role \(role) --renew")
+      throw OperatorError(
+        "file-exists", "\(name) already has a certificate, \(path); renew it with: haechi person add \(name) --role \(role) --renew")
     }
     let key = try KeyFiles.newKey()
     let certificate = try Profiles.person(issuer: issuer, key: key.publicKey, owner: identifier, name: person, role: known, now_s: now_s)
@@ -95,10 +101,14 @@ public struct OwnerFolder: Sendable {
       }
       role = found
     } catch {
-      throw OperatorError("file-malformed", "\(path) is not a person's certificate of owner \(ownerId); issue it again with: haechi person add \(name) --role ROLE --renew", cause: error)
+      throw OperatorError(
+        "file-malformed",
+        "\(path) is not a person's certificate of owner \(ownerId); issue it again with: haechi person add \(name) --role ROLE --renew",
+        cause: error)
     }
     return PersonRecord(
-      name: name, role: role.rawValue, ownerId: ownerId, validUntil: rfc3339(certificate.notAfter_s), certificateFile: path, keyFile: "\(peopleFolder)/\(name).key")
+      name: name, role: role.rawValue, ownerId: ownerId, validUntil: rfc3339(certificate.notAfter_s), certificateFile: path,
+      keyFile: "\(peopleFolder)/\(name).key")
   }
 
   /// Makes sure that `name` is an admin with a certificate that is valid now; issues it where there is none.
@@ -109,7 +119,9 @@ public struct OwnerFolder: Sendable {
     }
     let there = try record(name)
     guard there.role == "admin" else {
-      throw OperatorError("bad-argument", "\(name) is \(there.role) of this owner (\(there.certificateFile)), and who claims must be admin; use another name with --name")
+      throw OperatorError(
+        "bad-argument",
+        "\(name) is \(there.role) of this owner (\(there.certificateFile)), and who claims must be admin; use another name with --name")
     }
     _ = try credential(name, now_s: now_s)
   }
@@ -122,11 +134,14 @@ public struct OwnerFolder: Sendable {
     let name = if let name { name } else { try onlyPerson() }
     let path = "\(peopleFolder)/\(try Self.personName(name).text).pem"
     guard PrivateFiles.exists(path) else {
-      throw OperatorError("unknown-person", "'\(name)' has no certificate of this owner (no file \(path)); issue one with: haechi person add \(name) --role ROLE")
+      throw OperatorError(
+        "unknown-person",
+        "'\(name)' has no certificate of this owner (no file \(path)); issue one with: haechi person add \(name) --role ROLE")
     }
     let credential = try KeyFiles.credential(path, "\(peopleFolder)/\(name).key")
     if let refusal = credential.chain.first?.refusal(at: now_s) {
-      let advice = refusal.kind == .expired ? "renew it with: haechi person add \(name) --role ROLE --renew" : "this machine's clock is behind"
+      let advice =
+        refusal.kind == .expired ? "renew it with: haechi person add \(name) --role ROLE --renew" : "this machine's clock is behind"
       throw OperatorError("certificate-expired", "\(path): \(refusal.reason); \(advice)")
     }
     return credential
@@ -134,15 +149,24 @@ public struct OwnerFolder: Sendable {
 
   private func onlyPerson() throws(OperatorError) -> String {
     let names = try people().map(\.name)
-    guard let name = names.first else { throw OperatorError("unknown-person", "the owner in \(folder) has no people; add yourself with: haechi person add NAME --role admin") }
-    guard names.count == 1 else { throw OperatorError("unknown-person", "the owner in \(folder) has several people (\(names.prefix(8).joined(separator: ", "))); say who you are with --as NAME") }
+    guard let name = names.first else {
+      throw OperatorError("unknown-person", "the owner in \(folder) has no people; add yourself with: haechi person add NAME --role admin")
+    }
+    guard names.count == 1 else {
+      throw OperatorError(
+        "unknown-person",
+        "the owner in \(folder) has several people (\(names.prefix(8).joined(separator: ", "))); say who you are with --as NAME")
+    }
     return name
   }
 
   /// - Throws: `bad-argument` with the form that is wanted.
   static func personName(_ name: String) throws(OperatorError) -> PersonName {
     guard let person = PersonName(name) else {
-      throw OperatorError("bad-argument", "'\(printable(name.prefix(64)))' cannot be a person's name: use 1 to 32 of a-z, 0-9, '.', '-' or '_', beginning with a letter or digit (claim takes it as --name)")
+      throw OperatorError(
+        "bad-argument",
+        "'\(printable(name.prefix(64)))' cannot be a person's name: use 1 to 32 of a-z, 0-9, '.', '-' or '_', beginning with a letter or digit (claim takes it as --name)"
+      )
     }
     return person
   }

@@ -23,7 +23,9 @@ public enum PrivateFiles {
       var info = stat()
       // EEXIST is not the only answer for a folder that is there: a read-only file system answers EROFS, an unwritable parent EACCES.
       if stat(path, &info) == 0 {
-        guard info.st_mode & S_IFMT == S_IFDIR else { throw OperatorError("file-exists", "\(path) is in the way: it is a file, and a folder is needed; move it or name another folder") }
+        guard info.st_mode & S_IFMT == S_IFDIR else {
+          throw OperatorError("file-exists", "\(path) is in the way: it is a file, and a folder is needed; move it or name another folder")
+        }
         continue
       }
       throw failed("mkdir", number, path, "make the folder")
@@ -95,7 +97,9 @@ public enum PrivateFiles {
       guard got >= 0 else { throw unreadable("read", path) }
       if got == 0 { return bytes }
       bytes.append(contentsOf: buffer[..<got])
-      guard bytes.count <= largestFile_bytes else { throw OperatorError("file-malformed", "\(path) is larger than \(largestFile_bytes) bytes, so it is not what it should be") }
+      guard bytes.count <= largestFile_bytes else {
+        throw OperatorError("file-malformed", "\(path) is larger than \(largestFile_bytes) bytes, so it is not what it should be")
+      }
     }
   }
 

@@ -16,7 +16,8 @@ func explain(decoding error: any Error) -> String {
   case .keyNotFound(let key, let context): return "\(field(context.codingPath, key)) is missing"
   case .valueNotFound(_, let context): return "\(field(context.codingPath)) is null"
   case .typeMismatch(let type, let context): return "\(field(context.codingPath)) is not of the type \(type)"
-  case .dataCorrupted(let context): return context.codingPath.isEmpty ? "it is not JSON" : "\(field(context.codingPath)) has a value that cannot be"
+  case .dataCorrupted(let context):
+    return context.codingPath.isEmpty ? "it is not JSON" : "\(field(context.codingPath)) has a value that cannot be"
   @unknown default: return "it could not be read"
   }
 }

@@ -26,7 +26,10 @@ public enum Sheet {
     if let secureBoot = status.rootOfTrust.secureBootState { root += ", Secure Boot \(printable(secureBoot))" }
     var lines = table([
       ["state", printable(status.state)],
-      ["up", "\(durationText(microseconds: saturatingMicroseconds(milliseconds: status.uptimeMilliseconds))), start \(status.startCount) (\(printable(status.startCause)))"],
+      [
+        "up",
+        "\(durationText(microseconds: saturatingMicroseconds(milliseconds: status.uptimeMilliseconds))), start \(status.startCount) (\(printable(status.startCause)))",
+      ],
       ["network", way],
       ["root of trust", root],
       ["memory", "\(bytesText(status.memory.residentBytes)) resident"],
@@ -36,7 +39,10 @@ public enum Sheet {
       lines += ["", "boot"]
       lines += table(
         status.bootPhases.map { phase in
-          ["  " + printable(phase.name), durationText(microseconds: phase.durationMicroseconds), printable(phase.outcome), printable(phase.detail ?? "")]
+          [
+            "  " + printable(phase.name), durationText(microseconds: phase.durationMicroseconds), printable(phase.outcome),
+            printable(phase.detail ?? ""),
+          ]
         }, rightAligned: [1]
       ).map { String($0.reversed().drop { $0 == " " }.reversed()) }
     }
@@ -60,7 +66,8 @@ public enum Sheet {
   public static func readings(_ readings: [Reading]) -> [String] {
     guard !readings.isEmpty else { return ["no readings yet"] }
     return table(
-      readings.map { [timeOfDay($0.time), printable($0.name), measure($0), unitText($0.unit) + ($0.simulated ? "  (simulated)" : "")] }, rightAligned: [2])
+      readings.map { [timeOfDay($0.time), printable($0.name), measure($0), unitText($0.unit) + ($0.simulated ? "  (simulated)" : "")] },
+      rightAligned: [2])
   }
 
   public static func actuator(_ actuator: Actuator) -> String {
@@ -68,7 +75,9 @@ public enum Sheet {
   }
 
   public static func input(_ input: Input) -> String {
-    let changed = input.changedMicroseconds.map { "changed \(durationText(microseconds: $0)) after the device started" } ?? "not changed since the device started"
+    let changed =
+      input.changedMicroseconds.map { "changed \(durationText(microseconds: $0)) after the device started" }
+      ?? "not changed since the device started"
     return "\(printable(input.name)) is \(input.active ? "active" : "at rest"), \(changed)"
   }
 
@@ -85,7 +94,8 @@ public enum Sheet {
       [["DEVICE", "ALIAS", "ADDRESS", "SERIAL NUMBER", "MODEL", "OWNER"]]
         + devices.map { device in
           [
-            printable(device.deviceId), device.alias ?? "-", printable(device.address ?? "-"), printable(device.serialNumber ?? "-"), printable(device.model ?? "-"),
+            printable(device.deviceId), device.alias ?? "-", printable(device.address ?? "-"), printable(device.serialNumber ?? "-"),
+            printable(device.model ?? "-"),
             device.ownerId.map { printable($0) } ?? "not claimed",
           ]
         })

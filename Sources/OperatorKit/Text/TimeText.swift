@@ -10,9 +10,12 @@ public func seconds(rfc3339 text: String) -> Int64? {
     }
     return value
   }
-  guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13), let minute = number(14..<16),
-    let second = number(17..<19), bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"), bytes[13] == UInt8(ascii: ":"), bytes[16] == UInt8(ascii: ":"),
-    [UInt8(ascii: "T"), UInt8(ascii: "t")].contains(bytes[10]), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second <= 60
+  guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
+    let minute = number(14..<16),
+    let second = number(17..<19), bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"), bytes[13] == UInt8(ascii: ":"),
+    bytes[16] == UInt8(ascii: ":"),
+    [UInt8(ascii: "T"), UInt8(ascii: "t")].contains(bytes[10]), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60,
+    second <= 60
   else { return nil }
   var index = 19
   if bytes[index] == UInt8(ascii: ".") {
@@ -27,7 +30,8 @@ public func seconds(rfc3339 text: String) -> Int64? {
   case UInt8(ascii: "Z"), UInt8(ascii: "z"):
     guard bytes.count == index + 1 else { return nil }
   case UInt8(ascii: "+"), UInt8(ascii: "-"):
-    guard bytes.count == index + 6, bytes[index + 3] == UInt8(ascii: ":"), let hours = number(index + 1..<index + 3), let minutes = number(index + 4..<index + 6),
+    guard bytes.count == index + 6, bytes[index + 3] == UInt8(ascii: ":"), let hours = number(index + 1..<index + 3),
+      let minutes = number(index + 4..<index + 6),
       hours < 24, minutes < 60
     else { return nil }
     offset_s = (hours * 3600 + minutes * 60) * (bytes[index] == UInt8(ascii: "+") ? 1 : -1)
@@ -62,7 +66,8 @@ public func rfc3339(seconds: Int64) -> String {
     let text = String(value)
     return String(repeating: "0", count: max(0, width - text.count)) + text
   }
-  return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(inDay / 3600, 2)):\(padded(inDay % 3600 / 60, 2)):\(padded(inDay % 60, 2))Z"
+  return
+    "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(inDay / 3600, 2)):\(padded(inDay % 3600 / 60, 2)):\(padded(inDay % 60, 2))Z"
 }
 
 /// The time of day of an RFC 3339 text, `12:00:00`; the text itself where it is none.

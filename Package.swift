@@ -19,16 +19,17 @@ guard let boardTarget = boardTargets[board] else {
   fatalError("HAECHI_BOARD=\(board) is no board of this tree; known: \(boardTargets.keys.sorted().joined(separator: ", "))")
 }
 
-let swiftSettings: [SwiftSetting] = [
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  // What a release firmware must not hold (a rescue shell, a virtual button) is compiled only without this one.
-  .define(variant == "release" ? "HAECHI_RELEASE" : "HAECHI_DEBUG"),
-  .define("BOARD_" + board.uppercased().split(separator: "-").joined(separator: "_")),
-  // A root package may set unsafe flags; dependencies are built without them, so their warnings are theirs.
-  .unsafeFlags(["-warnings-as-errors"]),
-] + (onDevice ? [.define("HAECHI_DEVICE_LIBRARIES")] : [])
+let swiftSettings: [SwiftSetting] =
+  [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // What a release firmware must not hold (a rescue shell, a virtual button) is compiled only without this one.
+    .define(variant == "release" ? "HAECHI_RELEASE" : "HAECHI_DEBUG"),
+    .define("BOARD_" + board.uppercased().split(separator: "-").joined(separator: "_")),
+    // A root package may set unsafe flags; dependencies are built without them, so their warnings are theirs.
+    .unsafeFlags(["-warnings-as-errors"]),
+  ] + (onDevice ? [.define("HAECHI_DEVICE_LIBRARIES")] : [])
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -63,7 +64,9 @@ var targets: [Target] = [
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
   core("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1]),
-  core("DeviceCore", ["LocalAPI", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix, nioConcurrency]),
+  core(
+    "DeviceCore",
+    ["LocalAPI", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix, nioConcurrency]),
 
   // Board
   boardPart("BoardAPI", ["Foundations"]),
@@ -79,7 +82,9 @@ var targets: [Target] = [
   .target(name: "Product", dependencies: ["DeviceCore", "BoardAPI", "Foundations"], path: "Sources/Product", swiftSettings: swiftSettings),
   .executableTarget(
     name: "haechid",
-    dependencies: ["Product", "DeviceCore", "Supervisor", "SupervisorLink", "LinuxProcess", "BoardAPI", "Foundations", .byName(name: boardTarget)],
+    dependencies: [
+      "Product", "DeviceCore", "Supervisor", "SupervisorLink", "LinuxProcess", "BoardAPI", "Foundations", .byName(name: boardTarget),
+    ],
     path: "Sources/haechid", swiftSettings: swiftSettings),
 
   tests("Foundations", []),
@@ -90,7 +95,8 @@ var targets: [Target] = [
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
-  tests("DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
+  tests(
+    "DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
   // Enters the runtime's sandbox and does one thing in it, for LinuxProcessTests.
   .executableTarget(
@@ -133,11 +139,14 @@ if variant == "test" { targets.removeAll { !inTestImage.contains($0.name) } }
 
 let package = Package(
   name: "Haechi",
-  products: variant == "test" ? [] : [.executable(name: "haechid", targets: ["haechid"])] + (onDevice ? [] : [.executable(name: "haechi", targets: ["haechi"])]),
-  dependencies: variant == "test" ? [] : [
-    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
-    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
-  ],
+  products: variant == "test"
+    ? [] : [.executable(name: "haechid", targets: ["haechid"])] + (onDevice ? [] : [.executable(name: "haechi", targets: ["haechi"])]),
+  dependencies: variant == "test"
+    ? []
+    : [
+      .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+      .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    ],
   targets: targets,
   swiftLanguageModes: [.v6]
 )

@@ -100,9 +100,7 @@ def read_table(data):
         kind, _, start, end, _, name = struct.unpack("<16s16sQQQ72s", table[offset : offset + ENTRY_BYTES])
         if any(kind):
             found.append(
-                Partition(
-                    name.decode("utf-16-le").rstrip("\0"), uuid.UUID(bytes_le=kind), start * SECTOR_BYTES, (end - start + 1) * SECTOR_BYTES
-                )
+                Partition(name.decode("utf-16-le").rstrip("\0"), uuid.UUID(bytes_le=kind), start * SECTOR_BYTES, (end - start + 1) * SECTOR_BYTES)
             )
     return found
 
@@ -167,9 +165,7 @@ def fat32_with_file(path, content, size_bytes, label, epoch_s):
             listing = entry(b".          ", 0x10, depth + 2, 0) + entry(b"..         ", 0x10, parent, 0) + listing
         listings.append(listing.ljust(SECTOR_BYTES, b"\0"))
 
-    boot = struct.pack(
-        "<3s8sHBHBHHBHHHII", b"\xeb\x58\x90", b"HAECHI  ", SECTOR_BYTES, 1, RESERVED_SECTORS, 2, 0, 0, 0xF8, 0, 32, 8, 0, sectors
-    )
+    boot = struct.pack("<3s8sHBHBHHBHHHII", b"\xeb\x58\x90", b"HAECHI  ", SECTOR_BYTES, 1, RESERVED_SECTORS, 2, 0, 0, 0xF8, 0, 32, 8, 0, sectors)
     boot += struct.pack(
         "<IHHIHH12xBBBI11s8s",
         fat_sectors,

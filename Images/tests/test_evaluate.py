@@ -157,14 +157,10 @@ class WholeImage(unittest.TestCase):
         packed = initramfs.compress(cpio.write(entries), "zstd")
         firmware = b"quiet" + bytes(1000) + b"\x28\xb5\x2f\xfd no frame " + packed + bytes(1000)
         (folder / "firmware.efi").write_bytes(firmware)
-        (folder / "kernel.config").write_text(
-            'CONFIG_CMDLINE="quiet"\n' + "".join(f"{k}={v}\n" for k, v in evaluate.RELEASE_KERNEL.items())
-        )
+        (folder / "kernel.config").write_text('CONFIG_CMDLINE="quiet"\n' + "".join(f"{k}={v}\n" for k, v in evaluate.RELEASE_KERNEL.items()))
         (folder / "vars.fd").write_bytes(b"")
         with open(folder / "disk.img", "wb") as file:
-            disk.write_image(
-                file, {"boot-a": ("EFI/BOOT/BOOTAA64.EFI", firmware)}, [("boot-a", disk.TYPE_EFI_SYSTEM, 40 * disk.MIB)], "x", 0
-            )
+            disk.write_image(file, {"boot-a": ("EFI/BOOT/BOOTAA64.EFI", firmware)}, [("boot-a", disk.TYPE_EFI_SYSTEM, 40 * disk.MIB)], "x", 0)
         parts = [sbom.Part("p", "1", "generic", [sbom.File.of(e.path, e.data) for e in entries if e.data[:4] == b"\x7fELF"])]
         (folder / "sbom.cdx.json").write_text(json.dumps(sbom.cyclonedx("haechi", "1", parts, 0)))
         (folder / "sbom.spdx.json").write_text(json.dumps(sbom.spdx("haechi", "1", parts, 0)))

@@ -94,7 +94,9 @@ import Testing
     let chain = try verifier.verifiedChain(leaf: leaf, intermediates: [middle], time_s: TestAuthority.now_s)
     #expect(chain == [leaf, middle, root.issuer.certificate])
 
-    func kind(_ leaf: Certificate, _ intermediates: [Certificate], time_s: Int64 = TestAuthority.now_s, verifier other: ChainVerifier? = nil) -> CertificateRefusal.Kind? {
+    func kind(_ leaf: Certificate, _ intermediates: [Certificate], time_s: Int64 = TestAuthority.now_s, verifier other: ChainVerifier? = nil)
+      -> CertificateRefusal.Kind?
+    {
       do throws(CertificateRefusal) {
         _ = try (other ?? verifier).verifiedChain(leaf: leaf, intermediates: intermediates, time_s: time_s)
         return nil

@@ -39,15 +39,14 @@ class Owner:
         return self.run("provision", "--station", str(self.maker), "--device", self.address, "--serial-number", "TEST-1")
 
     def claim(self):
-        return self.run("claim", "--maker-ca", str(self.maker / "maker-ca.pem"), "--device", self.address)
+        return self.run("claim", "--name", "operator", "--maker-ca", str(self.maker / "maker-ca.pem"), "--device", self.address)
 
     def provision_and_claim(self) -> "Owner":
         self.provision()
         self.claim()
         return self
 
-    def file(self, pattern: str) -> Path:
-        """The one file below the owner's home that matches `pattern`."""
-        found = sorted(self.home.rglob(pattern))
-        assert len(found) == 1, f"{pattern} matches {found}"
-        return found[0]
+    @property
+    def authority(self) -> Path:
+        """The owner CA's certificate; its key lies beside it."""
+        return self.home / "owner/ca.pem"

@@ -10,7 +10,7 @@ RELAY = "cat /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio0/value"
 
 
 def runtime_pid(machine) -> int | None:
-    said = machine.shell("for p in /proc/[0-9]*; do grep -q '^Name:.*runtime' $p/status && echo pid ${p#/proc/}; done")
+    said = machine.shell("for p in /proc/[0-9]*; do grep -q '^haechid-runtime' $p/cmdline && echo pid ${p#/proc/}; done")
     found = re.search(r"pid (\d+)", said)
     return int(found[1]) if found else None
 
@@ -46,9 +46,7 @@ def test_the_button_is_an_event(owned_debug):
     machine.shell(f"for f in {pull}; do echo pull-up > $f; done")
     wait_for("the button to be active", lambda: any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30)
     machine.shell(f"for f in {pull}; do echo pull-down > $f; done")
-    wait_for(
-        "the button to be released", lambda: not any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30
-    )
+    wait_for("the button to be released", lambda: not any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30)
 
 
 def test_two_runtimes_have_different_memory_layouts(owned_debug):

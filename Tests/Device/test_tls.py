@@ -16,11 +16,11 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def credentials(owner):
-    return owner.file("client.pem"), owner.file("client.key")
+    return owner.home / "owner/people/operator.pem", owner.home / "owner/people/operator.key"
 
 
 def own_authority(owner):
-    return load_certificate(owner.file("owner-ca.pem")), load_key(owner.file("owner-ca.key"))
+    return load_certificate(owner.authority), load_key(owner.authority.with_suffix(".key"))
 
 
 def owner_uri(authority) -> str:
@@ -102,7 +102,7 @@ def test_curl_agrees(owned_release):
         "--show-error",
         "--tlsv1.3",
         "--cacert",
-        owner.file("owner-ca.pem"),
+        owner.authority,
         "--resolve",
         f"{name}:{machine.port}:{LOOPBACK}",
     ]
@@ -118,7 +118,7 @@ def test_testssl_gives_a_plus(owned_release, tmp_path):
     certificate, key = credentials(owner)
     both = tmp_path / "client.pem"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
-    (tmp_path / "owner-ca.pem").write_bytes(owner.file("owner-ca.pem").read_bytes())
+    (tmp_path / "owner-ca.pem").write_bytes(owner.authority.read_bytes())
     report = tmp_path / "report.json"
     target = f"{server_name(owner)}:{machine.port}"
     done = subprocess.run(

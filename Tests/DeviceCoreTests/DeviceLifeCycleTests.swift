@@ -1,9 +1,10 @@
 import Crypto
-@testable import DeviceCore
 import Foundations
 import Identity
 import LocalAPI
 import Testing
+
+@testable import DeviceCore
 
 /// The life cycle with real keys and certificates.
 @Suite struct DeviceLifeCycleTests {
@@ -90,7 +91,9 @@ import Testing
     let device = try load()
     try provision(device)
     let request = try device.operationalRequest()
-    #expect(try device.operationalRequest() != "" && CertificateRequest(pem: request).publicKey.der == CertificateRequest(pem: try device.operationalRequest()).publicKey.der)
+    #expect(
+      try device.operationalRequest() != ""
+        && CertificateRequest(pem: request).publicKey.der == CertificateRequest(pem: try device.operationalRequest()).publicKey.der)
     let good = try owner.sign(request, device: device.identifier)
     let ownerPEM = owner.issuer.certificate.pem
     let stranger = try Owner()

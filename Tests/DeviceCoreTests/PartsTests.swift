@@ -1,4 +1,3 @@
-@testable import DeviceCore
 import Foundations
 import LocalAPI
 import NIOCore
@@ -6,6 +5,8 @@ import NIOPosix
 import SupervisorLink
 import Synchronization
 import Testing
+
+@testable import DeviceCore
 
 /// The log, the hub, the ledger and the budget, each alone.
 @Suite struct PartsTests {

@@ -34,7 +34,9 @@ private let now_s: Int64 = 1_800_000_000
   @Test func isTotalAndExact() {
     var random = SeededRandom(20)
     let alphabet = Array("haechi:/makerdvcpson0123456789abcdefABC.-_%?#@ \u{0}é".unicodeScalars)
-    let seeds = ["haechi://maker/device/00112233445566778899", "haechi://aabbccddeeff00112233/person/ada", "haechi://aabbccddeeff00112233/device/00112233445566778899"]
+    let seeds = [
+      "haechi://maker/device/00112233445566778899", "haechi://aabbccddeeff00112233/person/ada", "haechi://aabbccddeeff00112233/device/00112233445566778899",
+    ]
     for _ in 0..<20_000 {
       var scalars = Array(seeds.randomElement(using: &random)!.unicodeScalars)
       for _ in 0..<Int.random(in: 0...3, using: &random) {

@@ -17,7 +17,9 @@ struct MachineTests {
     for name in names {
       // Started without UEFI, the machine has neither its variables nor a driver for pstore.
       let mayBeSkipped = name == "mount-efivars" || name == "mount-pstore"
-      #expect(TestMachine.outcomes[name] == "done" || (mayBeSkipped && TestMachine.outcomes[name] == "skipped"), "\(name): \(TestMachine.outcomes[name] ?? "not run")")
+      #expect(
+        TestMachine.outcomes[name] == "done" || (mayBeSkipped && TestMachine.outcomes[name] == "skipped"), "\(name): \(TestMachine.outcomes[name] ?? "not run")"
+      )
     }
   }
 

@@ -1,8 +1,9 @@
-@testable import LocalAPI
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOEmbedded
 import Testing
+
+@testable import LocalAPI
 
 /// Streams: what is sent, to whom, and what a slow reader costs.
 @Suite struct EventStreamTests {

@@ -1,8 +1,9 @@
-@testable import LocalAPI
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
 import Testing
+
+@testable import LocalAPI
 
 /// A generator whose run can be repeated (SplitMix64).
 struct SeededGenerator: RandomNumberGenerator {
@@ -27,7 +28,8 @@ struct SeededGenerator: RandomNumberGenerator {
     "PUT /v1/actuators/relay HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 12\r\n\r\n{\"on\":false}",
   ]
   static let pieces = [
-    "\r\n", "\n", "\r", "\0", " ", "\t", ":", ",", ";", "/", "//", "..", "%2e", "?", "&", "=", "#", "{", "}", "[", "]", "\"", "\\u0000", "\\ud800", "é", "\u{feff}",
+    "\r\n", "\n", "\r", "\0", " ", "\t", ":", ",", ";", "/", "//", "..", "%2e", "?", "&", "=", "#", "{", "}", "[", "]", "\"", "\\u0000", "\\ud800", "é",
+    "\u{feff}",
     "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Host: x\r\n", "HTTP/1.0", "HTTP/2.0", "-1", "99999999999999999999", "true", "null", "1e999",
     "GET /v1/logs HTTP/1.1\r\n", "{\"on\":true}", "[[[[[[[[[[[[[[[[[[[[",
   ]

@@ -1,6 +1,7 @@
 import FoundationEssentials
-@testable import LocalAPI
 import Testing
+
+@testable import LocalAPI
 
 /// docs/openapi.json and the code say the same.
 @Suite struct OpenAPITests {

@@ -1,7 +1,8 @@
-@testable import LocalAPI
 import NIOCore
 import NIOEmbedded
 import Testing
+
+@testable import LocalAPI
 
 /// Every rule of reading a request, over the wire.
 @Suite struct RequestRulesTests {

@@ -1,7 +1,8 @@
-@testable import LocalAPI
 import NIOCore
 import NIOEmbedded
 import Testing
+
+@testable import LocalAPI
 
 /// Paths, methods, roles, media types and bodies.
 @Suite struct RoutingTests {
@@ -42,7 +43,9 @@ import Testing
     #expect(wire.device.changes.isEmpty)
   }
 
-  @Test(arguments: ["/", "/v1", "/v1/", "/v1/info/", "/V1/info", "/v1//info", "/v1/../v1/info", "/v1/%69nfo", "/v1/actuators/", "/v1/actuators/a/b", "/favicon.ico"])
+  @Test(arguments: [
+    "/", "/v1", "/v1/", "/v1/info/", "/V1/info", "/v1//info", "/v1/../v1/info", "/v1/%69nfo", "/v1/actuators/", "/v1/actuators/a/b", "/favicon.ico",
+  ])
   func unknownPaths(_ path: String) async throws {
     let wire = try await Wire()
     let answer = try await wire.request("GET", path)

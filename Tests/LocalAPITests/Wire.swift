@@ -1,8 +1,9 @@
-@testable import LocalAPI
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOEmbedded
 import Testing
+
+@testable import LocalAPI
 
 /// An answer as it came over the wire.
 struct WireAnswer {

@@ -1,12 +1,13 @@
 import BoardAPI
-@testable import DeviceCore
 import Foundations
 import LocalAPI
-@testable import Product
-import Synchronization
 import SupervisorLink
+import Synchronization
 import Testing
 import VirtualBoard
+
+@testable import DeviceCore
+@testable import Product
 
 /// A sensor that can be made to fail.
 private final class BenchSensors: Sensors {

@@ -116,7 +116,9 @@ struct MessageTests {
     #expect((10...21).contains(complaints.count))
   }
 
-  @Test("packets that are refused end the runtime, outputs safe first", arguments: ["garbage", "short", "oversized", "reflected", "repeated heartbeat", "ready twice"])
+  @Test(
+    "packets that are refused end the runtime, outputs safe first",
+    arguments: ["garbage", "short", "oversized", "reflected", "repeated heartbeat", "ready twice"])
   func violations(kind: String) {
     let rig = booted()
     switch kind {

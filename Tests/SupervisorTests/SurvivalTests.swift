@@ -31,7 +31,8 @@ struct SurvivalTests {
     for _ in 0..<500 {
       misbehave(rig, &generator)
       let verdict = rig.supervisor.turn()
-      if case .alive = rig.supervisor.state {} else {
+      if case .alive = rig.supervisor.state {
+      } else {
         #expect(rig.board.fakeGpio.areOutputsSafe, "seed \(seed): no runtime, and outputs are not safe")
       }
       #expect(rig.supervisor.outgoing.count <= limits.outgoingPackets)

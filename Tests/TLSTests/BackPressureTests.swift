@@ -4,8 +4,8 @@ import NIOCore
 import NIOEmbedded
 import NIOPosix
 import Synchronization
-import Testing
 import TLS
+import Testing
 
 /// A flag that a closure on another thread may read.
 final class Flag: Sendable {

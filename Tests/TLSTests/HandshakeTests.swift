@@ -2,8 +2,8 @@ import Crypto
 import Foundations
 import NIOCore
 import NIOEmbedded
-import Testing
 import TLS
+import Testing
 
 @Suite struct HandshakeTests {
   @Test(arguments: [KeyAlgorithm.p256, .ed25519], [KeyAlgorithm.p256, .ed25519])

@@ -2,8 +2,8 @@ import Crypto
 import Foundations
 import NIOCore
 import NIOEmbedded
-import Testing
 import TLS
+import Testing
 
 /// Bytes that no honest peer sends: every one ends in an error and no application ever sees a byte of them.
 @Suite struct HostileBytesTests {

@@ -2,8 +2,8 @@ import Crypto
 import Foundations
 import NIOCore
 import NIOPosix
-import Testing
 import TLS
+import Testing
 
 /// Our sides against OpenSSL's own client and server commands.
 @Suite struct InteroperabilityTests {

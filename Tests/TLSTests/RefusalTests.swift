@@ -2,8 +2,8 @@ import Crypto
 import Foundations
 import NIOCore
 import NIOEmbedded
-import Testing
 import TLS
+import Testing
 
 /// Every client that a server must refuse gets an alert, and neither side's application sees a byte of the other.
 @Suite struct RefusalTests {
@@ -86,7 +86,8 @@ import TLS
 
   @Test func aSelfSignedClientIsAcceptedWhereAsked() throws {
     let world = try World()
-    let wire = try Wire(server: world.server(trust: .selfSigned), client: world.client(world.credential("claimant", usages: [.clientAuthentication], selfSigned: true)))
+    let wire = try Wire(
+      server: world.server(trust: .selfSigned), client: world.client(world.credential("claimant", usages: [.clientAuthentication], selfSigned: true)))
     defer { wire.end() }
     try wire.pump()
     #expect(wire.server.recorder.completed?.peer?.subjectCommonName == "claimant")
@@ -142,7 +143,9 @@ import TLS
 
   @Test func plaintextIsDropped() throws {
     let world = try World()
-    for (text, code) in [("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "plaintext-http"), ("SSH-2.0-OpenSSH_9.2\r\n", "not-tls"), ("\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}", "not-tls")] {
+    for (text, code) in [
+      ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "plaintext-http"), ("SSH-2.0-OpenSSH_9.2\r\n", "not-tls"), ("\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}", "not-tls"),
+    ] {
       let wire = try Wire(server: world.server(), client: world.client(world.credential()))
       defer { wire.end() }
       wire.server.channel.pipeline.fireChannelRead(ByteBuffer(string: text))

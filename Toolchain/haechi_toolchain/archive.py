@@ -35,8 +35,7 @@ class Package:
     file_name: str
 
     def record(self):
-        return {"name": self.name, "version": self.version, "architecture": self.architecture,
-                "suite": self.suite, "sha256": self.sha256}
+        return {"name": self.name, "version": self.version, "architecture": self.architecture, "suite": self.suite, "sha256": self.sha256}
 
 
 def _retry(action, steps, what):
@@ -90,18 +89,25 @@ class Index:
     def _fetch_once(self):
         if self._folder.exists():
             cache.remove_tree(self._folder)
-        command = ["mmdebstrap", "--mode=chrootless", "--variant=extract", "--format=directory",
-                   "--architectures=" + ",".join(self._architectures),
-                   "--skip=cleanup/apt,cleanup/mmdebstrap,cleanup/tmp,cleanup/reproducible"]
+        command = [
+            "mmdebstrap",
+            "--mode=chrootless",
+            "--variant=extract",
+            "--format=directory",
+            "--architectures=" + ",".join(self._architectures),
+            "--skip=cleanup/apt,cleanup/mmdebstrap,cleanup/tmp,cleanup/reproducible",
+        ]
         if self._suite == "sid":
             # The development suite's index may be past its date; its signature is still checked.
             command.append('--aptopt=Acquire::Check-Valid-Until "false"')
         with _package_client(self._steps):
-            result = subprocess.run([*command, self._suite, str(self._folder)], capture_output=True, text=True, check=False,
-                                    env={**os.environ, "LC_ALL": "C.UTF-8"})
+            result = subprocess.run(
+                [*command, self._suite, str(self._folder)], capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"}
+            )
         if result.returncode:
-            raise ToolchainError(f"the package index of {self._suite} could not be fetched: "
-                                 f"{_telling_line(result.stderr, 'mmdebstrap said nothing')}.")
+            raise ToolchainError(
+                f"the package index of {self._suite} could not be fetched: {_telling_line(result.stderr, 'mmdebstrap said nothing')}."
+            )
         self._write_apt_configuration()
         self._check_signatures()
 
@@ -110,7 +116,7 @@ class Index:
         self._configuration = self._folder / "haechi-apt.conf"
         self._configuration.write_text(
             f'Apt::Architecture "{self._architectures[0]}";\n'
-            f'Apt::Architectures {{ {" ".join(f"{chr(34)}{name}{chr(34)};" for name in self._architectures)} }};\n'
+            f"Apt::Architectures {{ {' '.join(f'{chr(34)}{name}{chr(34)};' for name in self._architectures)} }};\n"
             f'Dir "{quoted}";\nDir::State::Status "{quoted}/var/lib/dpkg/status";\n'
             # Not this machine's settings: they may turn checks off.
             f'Dir::Etc::Parts "{quoted}/etc/apt/apt.conf.d";\nDir::Etc::Main "{quoted}/etc/apt/apt.conf";\n'
@@ -119,7 +125,9 @@ class Index:
             # Without this an unprivileged helper user would need to write into the cache.
             'APT::Sandbox::User "";\nAPT::Get::Assume-Yes "true";\nDebug::NoLocking "true";\n'
             # Packages that a machine cannot do without are not added by themselves: only what is listed.
-            'pkgCacheGen::ForceEssential ",";\n', encoding="utf-8")
+            'pkgCacheGen::ForceEssential ",";\n',
+            encoding="utf-8",
+        )
 
     def _check_signatures(self):
         """Every release file must carry a good signature by a key of the distribution's key ring. apt has checked
@@ -135,8 +143,10 @@ class Index:
             result = subprocess.run([*command, str(release)], capture_output=True, text=True, check=False)
             # gpgv fails when any of several signatures is by a key that it does not have; one good one is what apt asks for.
             if "Good signature from" not in result.stderr or "BAD signature" in result.stderr:
-                raise ToolchainError(f"the signature of {release.name} is not by a key of debian-archive-keyring; "
-                                     "bring that package up to date, and if it is, do not trust this mirror.")
+                raise ToolchainError(
+                    f"the signature of {release.name} is not by a key of debian-archive-keyring; "
+                    "bring that package up to date, and if it is, do not trust this mirror."
+                )
 
     def _apt(self, program, *arguments):
         environment = {**os.environ, "APT_CONFIG": str(self._configuration), "LC_ALL": "C.UTF-8"}
@@ -157,8 +167,7 @@ class Index:
         verb = ["install"] if with_dependencies else ["download"]
         result = self._apt("apt-get", *verb, "--print-uris", "-qq", *wanted)
         if result.returncode:
-            raise ToolchainError(f"{self._suite} cannot give {', '.join(wanted)}: "
-                                 f"{_telling_line(result.stderr, 'apt-get said nothing')}.")
+            raise ToolchainError(f"{self._suite} cannot give {', '.join(wanted)}: {_telling_line(result.stderr, 'apt-get said nothing')}.")
         chosen = []
         for line in result.stdout.splitlines():
             match = re.match(r"'[^']+' (\S+) (\d+) ", line)
@@ -181,8 +190,18 @@ class Index:
             fields = described.get((name, version, architecture))
             if not fields:
                 raise ToolchainError(f"the {self._suite} index has no SHA-256 for {name} {version} ({architecture}).")
-            packages.append(Package(name, version, architecture, self._suite, fields["SHA256"], int(fields["Size"]),
-                                    int(fields.get("Installed-Size", "0")) * 1024, file_name))
+            packages.append(
+                Package(
+                    name,
+                    version,
+                    architecture,
+                    self._suite,
+                    fields["SHA256"],
+                    int(fields["Size"]),
+                    int(fields.get("Installed-Size", "0")) * 1024,
+                    file_name,
+                )
+            )
         return packages
 
     @staticmethod
@@ -203,19 +222,23 @@ class Index:
         wanted = [self._lookup(package.name, package.version, package.architecture) for package in packages]
         environment = {**os.environ, "APT_CONFIG": str(self._configuration), "LC_ALL": "C.UTF-8"}
         with _package_client(self._steps):
-            result = subprocess.run(["apt-get", "download", "-qq", *wanted], cwd=self._downloads, env=environment,
-                                    capture_output=True, text=True, check=False)
+            result = subprocess.run(
+                ["apt-get", "download", "-qq", *wanted], cwd=self._downloads, env=environment, capture_output=True, text=True, check=False
+            )
         if "No space left" in result.stderr:
-            raise _DiskFull(f"the disk of {self._downloads} became full during a download; free some space "
-                                 "or set HAECHI_CACHE to a folder on a larger disk.")
+            raise _DiskFull(
+                f"the disk of {self._downloads} became full during a download; free some space or set HAECHI_CACHE to a folder on a larger disk."
+            )
         if result.returncode:
             raise ToolchainError(f"a download from {self._suite} did not succeed: {_telling_line(result.stderr, 'apt-get said nothing')}.")
         for package in packages:
             path = self._downloads / package.file_name
             if not _is_whole(path, package):
                 path.unlink(missing_ok=True)
-                raise ToolchainError(f"the download of {package.name} {package.version} ({package.architecture}) is broken: "
-                                     "its SHA-256 is not the one in the signed index.")
+                raise ToolchainError(
+                    f"the download of {package.name} {package.version} ({package.architecture}) is broken: "
+                    "its SHA-256 is not the one in the signed index."
+                )
 
 
 @contextlib.contextmanager
@@ -240,21 +263,33 @@ def prepare_root(root):
 
 def unpack(package_file, root, excludes=(), members=(), strip_components=0, transform=None):
     """Unpacks one package into `root` as the calling user, without running anything of it; the paths that it wrote."""
-    command = ["tar", "--extract", "--file=-", f"--directory={root}", "--keep-directory-symlink", "--no-same-owner",
-               "--no-same-permissions", "--verbose", "--show-transformed-names", "--wildcards", f"--strip-components={strip_components}"]
+    command = [
+        "tar",
+        "--extract",
+        "--file=-",
+        f"--directory={root}",
+        "--keep-directory-symlink",
+        "--no-same-owner",
+        "--no-same-permissions",
+        "--verbose",
+        "--show-transformed-names",
+        "--wildcards",
+        f"--strip-components={strip_components}",
+    ]
     command += [f"--exclude={pattern}" for pattern in excludes]
     if transform:
         command.append(f"--transform={transform}")
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package_file)], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL) as source:
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package_file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
         result = subprocess.run([*command, *members], stdin=source.stdout, capture_output=True, text=True, check=False)
         source.stdout.close()
         source_status = source.wait()
     if result.returncode:
         reason = _telling_line(result.stderr, "tar said nothing")
         if "No space left" in result.stderr:
-            raise ToolchainError(f"the disk of {root} became full while {package_file.name} was unpacked; free some space "
-                                 "or set HAECHI_CACHE to a folder on a larger disk.")
+            raise ToolchainError(
+                f"the disk of {root} became full while {package_file.name} was unpacked; free some space "
+                "or set HAECHI_CACHE to a folder on a larger disk."
+            )
         raise ToolchainError(f"{package_file.name} could not be unpacked: {reason}.")
     if source_status:
         raise ToolchainError(f"{package_file.name} is not a readable package.")

@@ -16,8 +16,10 @@ from .console import ToolchainError
 # Position independence is the compiler's default for executables; the rest has to be asked for.
 LINKER_OPTIONS = ("--gc-sections", "--icf=safe", "-z", "relro", "-z", "now", "--build-id=sha1")
 # How the compiler says that it cannot read the SDK's modules.
-_VERSION_MISMATCH = re.compile(r"module compiled with Swift .* cannot be imported by the Swift .* compiler"
-                               r"|compiled module was created by (a different|an older|a newer) version of the compiler[^:]*")
+_VERSION_MISMATCH = re.compile(
+    r"module compiled with Swift .* cannot be imported by the Swift .* compiler"
+    r"|compiled module was created by (a different|an older|a newer) version of the compiler[^:]*"
+)
 
 
 @dataclasses.dataclass
@@ -54,15 +56,31 @@ class MadeSdk:
         home = scratch / "home"
         home.mkdir(exist_ok=True)
         binds = [(tree, "/src", True), (scratch, "/build", True), (self._sdk.bundles, "/sdk", False), (home, "/home", True), *git_binds]
-        return sandbox.command(self._sdk.compiler_root, ["/usr/libexec/swift/bin/swift", *arguments, "--package-path", str(pathlib.PurePosixPath("/src") / package),
-                                                         "--scratch-path", "/build/swift", "--cache-path", "/home/cache",
-                                                         "--config-path", "/home/config", "--security-path", "/home/security"],
-                               binds=binds, environment={"HOME": "/home", "PATH": "/usr/libexec/swift/bin:/usr/bin:/bin",
-                                                        **git_environment, **environment}, folder="/src"), None
+        return sandbox.command(
+            self._sdk.compiler_root,
+            [
+                "/usr/libexec/swift/bin/swift",
+                *arguments,
+                "--package-path",
+                str(pathlib.PurePosixPath("/src") / package),
+                "--scratch-path",
+                "/build/swift",
+                "--cache-path",
+                "/home/cache",
+                "--config-path",
+                "/home/config",
+                "--security-path",
+                "/home/security",
+            ],
+            binds=binds,
+            environment={"HOME": "/home", "PATH": "/usr/libexec/swift/bin:/usr/bin:/bin", **git_environment, **environment},
+            folder="/src",
+        ), None
 
     def tool(self, name, arguments, folder):
-        return sandbox.command(self._sdk.compiler_root, [f"/usr/libexec/swift/bin/{name}", *arguments],
-                               binds=[(folder, "/build", True)], folder="/build")
+        return sandbox.command(
+            self._sdk.compiler_root, [f"/usr/libexec/swift/bin/{name}", *arguments], binds=[(folder, "/build", True)], folder="/build"
+        )
 
     def from_inside(self, text, tree):
         """Paths in the compiler's messages, as this machine names them."""
@@ -95,17 +113,21 @@ class ReadyMadeSdk:
             triples = json.loads((folder / "swift-sdk.json").read_text(encoding="utf-8"))["targetTriples"]
             self.sysroot = folder / triples[sdk.TRIPLE]["sdkRootPath"]
         except (OSError, ValueError, KeyError, IndexError, StopIteration) as error:
-            raise ToolchainError(f"SWIFT_SDK={bundle} is not an artifact bundle with a Swift SDK for {sdk.TRIPLE} "
-                                 f"({type(error).__name__}: {error}).") from error
+            raise ToolchainError(
+                f"SWIFT_SDK={bundle} is not an artifact bundle with a Swift SDK for {sdk.TRIPLE} ({type(error).__name__}: {error})."
+            ) from error
         self.sdk_options = ["--swift-sdks-path", str(bundle.parent), "--swift-sdk", name]
 
     def _use_identifier(self, identifier):
-        shown = subprocess.run([self._swift, "sdk", "configure", "--show-configuration", identifier, sdk.TRIPLE],
-                               capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            [self._swift, "sdk", "configure", "--show-configuration", identifier, sdk.TRIPLE], capture_output=True, text=True, check=False
+        )
         match = re.search(r"^\s*sdkRootPath:\s*(.+)$", shown.stdout, re.MULTILINE)
         if shown.returncode or not match:
-            raise ToolchainError(f"SWIFT_SDK={identifier} is neither a folder nor a Swift SDK that this machine's swift knows "
-                                 f"for {sdk.TRIPLE}; `swift sdk list` shows those that it knows.")
+            raise ToolchainError(
+                f"SWIFT_SDK={identifier} is neither a folder nor a Swift SDK that this machine's swift knows "
+                f"for {sdk.TRIPLE}; `swift sdk list` shows those that it knows."
+            )
         self.sysroot = pathlib.Path(match.group(1).strip())
         self.sdk_options = ["--swift-sdk", identifier]
 
@@ -117,16 +139,17 @@ class ReadyMadeSdk:
         mapped = []
         for entry in (f"{tree}=/src", f"{scratch}=/build"):
             mapped += ["-Xswiftc", "-file-prefix-map", "-Xswiftc", entry, "-Xcc", f"-ffile-prefix-map={entry}"]
-        return [self._swift, *arguments, *mapped, "--package-path", str(tree / package),
-                "--scratch-path", str(scratch / "swift")], {**os.environ, **environment}
+        return [self._swift, *arguments, *mapped, "--package-path", str(tree / package), "--scratch-path", str(scratch / "swift")], {
+            **os.environ,
+            **environment,
+        }
 
     def tool(self, name, arguments, folder):
         beside = pathlib.Path(os.path.realpath(self._swift)).parent / name
         program = str(beside) if beside.exists() else shutil.which(name) or shutil.which(name.replace("llvm-", "aarch64-linux-gnu-"))
         if not program:
             raise ToolchainError(f"{name} is needed to strip the executable and is neither beside {self._swift} nor on the PATH.")
-        return [program, *(argument.replace("/build", str(folder), 1) if argument.startswith("/build") else argument
-                           for argument in arguments)]
+        return [program, *(argument.replace("/build", str(folder), 1) if argument.startswith("/build") else argument for argument in arguments)]
 
     def from_inside(self, text, tree):
         del tree
@@ -162,8 +185,10 @@ def cross_build(request, steps):
     scratch.mkdir(parents=True, exist_ok=True)
     # A dependency's clone and its objects for one configuration came to 0.6 GB with SwiftNIO.
     cache.check_room(scratch, 1_500_000_000, "a cross build")
-    (scratch / "what.json").write_text(json.dumps({"tree": str(tree), "package": str(package), "board": request.board,
-                                                   "variant": request.variant, "sdk": chosen.key}) + "\n", encoding="utf-8")
+    (scratch / "what.json").write_text(
+        json.dumps({"tree": str(tree), "package": str(package), "board": request.board, "variant": request.variant, "sdk": chosen.key}) + "\n",
+        encoding="utf-8",
+    )
     with cache.lock(scratch / "lock", steps, "this build folder"):
         _forget_stale_modules(request, tree, scratch)
         steps.run("swift build", lambda: _run_swift_build(request, chosen, tree, package, scratch))
@@ -179,9 +204,14 @@ def _tree_of(package_path):
 
 
 def _run_swift_build(request, chosen, tree, package, scratch):
-    words = ["build", *chosen.sdk_options, "--configuration", request.configuration,
-             # Else the executable would look for libraries in its own folder first.
-             "--disable-local-rpath"]
+    words = [
+        "build",
+        *chosen.sdk_options,
+        "--configuration",
+        request.configuration,
+        # Else the executable would look for libraries in its own folder first.
+        "--disable-local-rpath",
+    ]
     if request.build_tests:
         # The testing libraries exist only as shared libraries, so everything of Swift's is shared in a test runner.
         words += ["--build-tests", "--no-static-swift-stdlib"]
@@ -195,12 +225,15 @@ def _run_swift_build(request, chosen, tree, package, scratch):
     words += ["-Xcc", "-Xclang", "-Xcc", "-fno-pch-timestamp"]
     for option in LINKER_OPTIONS:
         words += ["-Xlinker", option]
-    environment = {"HAECHI_DEVICE": "1", "HAECHI_BOARD": request.board, "HAECHI_VARIANT": request.variant,
-                   # The time that C sources would put into an object: always the same.
-                   "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1")}
+    environment = {
+        "HAECHI_DEVICE": "1",
+        "HAECHI_BOARD": request.board,
+        "HAECHI_VARIANT": request.variant,
+        # The time that C sources would put into an object: always the same.
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1"),
+    }
     command, process_environment = chosen.swift(words, tree, package, scratch, environment)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          env=process_environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=process_environment) as process:
         mismatch, disk_full = "", False
         for line in process.stdout:
             # The static Swift library was made by `ld -r`, which loses the table that --icf=safe asks for: those
@@ -218,11 +251,13 @@ def _run_swift_build(request, chosen, tree, package, scratch):
         status = process.wait()
     if status:
         if disk_full:
-            raise ToolchainError(f"the disk of {scratch} became full during the build; free some space "
-                                 "or set HAECHI_CACHE to a folder on a larger disk.")
+            raise ToolchainError(
+                f"the disk of {scratch} became full during the build; free some space or set HAECHI_CACHE to a folder on a larger disk."
+            )
         if mismatch:
-            raise ToolchainError(f"the compiler and the SDK's libraries are of different versions ({mismatch}); "
-                                 "use the Swift that the SDK was made for.")
+            raise ToolchainError(
+                f"the compiler and the SDK's libraries are of different versions ({mismatch}); use the Swift that the SDK was made for."
+            )
         what = "the tests" if request.build_tests else f"the product {request.product}"
         raise ToolchainError(f"swift build could not build {what} (exit status {status}); its messages are above.")
 
@@ -246,16 +281,23 @@ def _forget_stale_modules(request, tree, scratch):
 def _headers_and_manifests(tree):
     """Paths below the tree. What git ignores is left out (images and kernel trees have many headers), but for the versions
     that were resolved."""
-    listed = subprocess.run(["git", "-C", str(tree), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
-                             "*.h", "*.modulemap", "*Package.swift"], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "-C", str(tree), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.h", "*.modulemap", "*Package.swift"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if listed.returncode == 0:
         names = {name for name in listed.stdout.split("\0") if name}
         return names | {str(pathlib.PurePosixPath(name).parent / "Package.resolved") for name in names if name.endswith("Package.swift")}
     names = set()
     for parent, folders, files in os.walk(tree):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        names |= {os.path.relpath(os.path.join(parent, name), tree) for name in files
-                  if name.endswith((".h", ".modulemap")) or name in ("Package.swift", "Package.resolved")}
+        names |= {
+            os.path.relpath(os.path.join(parent, name), tree)
+            for name in files
+            if name.endswith((".h", ".modulemap")) or name in ("Package.swift", "Package.resolved")
+        }
     return names
 
 
@@ -301,18 +343,33 @@ def _put_out(request, chosen, binary, steps):
         shutil.copyfile(library.path, target / soname)
         (target / soname).chmod(0o755)
         owner = _owner(chosen, library.path)
-        records.append({"file": soname, "size": (target / soname).stat().st_size,
-                        "sha256": hashlib.sha256((target / soname).read_bytes()).hexdigest(),
-                        "package": owner.get("name"), "version": owner.get("version"),
-                        "architecture": owner.get("architecture"), "suite": owner.get("suite"),
-                        "package_sha256": owner.get("sha256")})
+        records.append(
+            {
+                "file": soname,
+                "size": (target / soname).stat().st_size,
+                "sha256": hashlib.sha256((target / soname).read_bytes()).hexdigest(),
+                "package": owner.get("name"),
+                "version": owner.get("version"),
+                "architecture": owner.get("architecture"),
+                "suite": owner.get("suite"),
+                "package_sha256": owner.get("sha256"),
+            }
+        )
         if not owner:
             steps.note(f"{soname} is from a ready-made SDK: libs.json cannot name its package")
     program = elf.read(stripped)
-    (output / "libs.json").write_text(json.dumps({
-        "executable": {"file": name, "size": stripped.stat().st_size, "sha256": hashlib.sha256(stripped.read_bytes()).hexdigest()},
-        "interpreter": program.interpreter, "libraries": records,
-    }, indent=1) + "\n", encoding="utf-8")
+    (output / "libs.json").write_text(
+        json.dumps(
+            {
+                "executable": {"file": name, "size": stripped.stat().st_size, "sha256": hashlib.sha256(stripped.read_bytes()).hexdigest()},
+                "interpreter": program.interpreter,
+                "libraries": records,
+            },
+            indent=1,
+        )
+        + "\n",
+        encoding="utf-8",
+    )
     total = sum(record["size"] for record in records)
     steps.note(f"{stripped}: {stripped.stat().st_size:,} bytes stripped; {len(records)} libraries, {total:,} bytes")
     return stripped
@@ -330,13 +387,17 @@ def _owner(chosen, path):
 
 def check_hardened(program):
     """What was asked of the linker, seen in its result."""
-    missing = [text for good, text in (
-        (program.machine == elf.EM_AARCH64, "code for AArch64"),
-        (program.is_position_independent, "position independence"),
-        (program.has_relro, "a read-only relocation segment"),
-        (program.binds_now, "binding at start"),
-        (not program.has_executable_stack, "a stack that cannot be executed"),
-        (not program.run_paths, "an empty library search path"),
-    ) if not good]
+    missing = [
+        text
+        for good, text in (
+            (program.machine == elf.EM_AARCH64, "code for AArch64"),
+            (program.is_position_independent, "position independence"),
+            (program.has_relro, "a read-only relocation segment"),
+            (program.binds_now, "binding at start"),
+            (not program.has_executable_stack, "a stack that cannot be executed"),
+            (not program.run_paths, "an empty library search path"),
+        )
+        if not good
+    ]
     if missing:
         raise ToolchainError(f"{program.path.name} was linked without {', '.join(missing)}.")

@@ -17,8 +17,9 @@ def cache_folder():
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ToolchainError(f"the cache folder {folder} cannot be made ({error.strerror}); "
-                             "set HAECHI_CACHE to a folder that you can write.") from error
+        raise ToolchainError(
+            f"the cache folder {folder} cannot be made ({error.strerror}); set HAECHI_CACHE to a folder that you can write."
+        ) from error
     if not os.access(folder, os.W_OK):
         raise ToolchainError(f"the cache folder {folder} cannot be written; set HAECHI_CACHE to one that you can write.")
     return folder.resolve()
@@ -53,8 +54,10 @@ def check_room(folder, needed_bytes, purpose):
     """Refuses to start what cannot fit; `needed_bytes` is what will be written below `folder`."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
-        raise ToolchainError(f"{purpose} needs {megabytes(needed_bytes)} in {folder} and only {megabytes(free)} are free; "
-                             "free some space or set HAECHI_CACHE to a folder on a larger disk.")
+        raise ToolchainError(
+            f"{purpose} needs {megabytes(needed_bytes)} in {folder} and only {megabytes(free)} are free; "
+            "free some space or set HAECHI_CACHE to a folder on a larger disk."
+        )
 
 
 def megabytes(count):

@@ -18,6 +18,7 @@ STB_WEAK = 2
 @dataclasses.dataclass
 class Elf:
     """The facts of one file. `version_needs` holds (library, version); symbol sets hold names without versions."""
+
     path: pathlib.Path
     machine: int = 0
     is_position_independent: bool = False
@@ -59,12 +60,12 @@ def _read(path, data):
         raise ValueError(f"address {address:#x} lies in no segment")
 
     def text(offset):
-        return data[offset:data.index(b"\0", offset)].decode()
+        return data[offset : data.index(b"\0", offset)].decode()
 
     dynamic = []
     for kind, flags, offset, _, _, size, _, _ in segments:
         if kind == PT_INTERP:
-            elf.interpreter = data[offset:offset + size].rstrip(b"\0").decode()
+            elf.interpreter = data[offset : offset + size].rstrip(b"\0").decode()
         elif kind == PT_GNU_RELRO:
             elf.has_relro = True
         elif kind == PT_GNU_STACK:
@@ -140,8 +141,7 @@ def resolve(executable, folders, extra=()):
             continue
         path = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if path is None:
-            raise ToolchainError(f"{name}, needed by {wanted_by}, is not in the sysroot; "
-                                 "name its package in Toolchain/packages/sysroot.")
+            raise ToolchainError(f"{name}, needed by {wanted_by}, is not in the sysroot; name its package in Toolchain/packages/sysroot.")
         library = read(path)
         if library.machine != program.machine:
             raise ToolchainError(f"{path} is for another machine than {program.path.name}.")
@@ -156,8 +156,10 @@ def _check_complete(program, found):
     for elf in [program, *found.values()]:
         for library, version in sorted(elf.version_needs):
             if library in found and version not in found[library].versions:
-                raise ToolchainError(f"{elf.path.name} needs {version} of {library}, which the sysroot's {library} does not have; "
-                                     "the device's libraries are older than what it was built against.")
+                raise ToolchainError(
+                    f"{elf.path.name} needs {version} of {library}, which the sysroot's {library} does not have; "
+                    "the device's libraries are older than what it was built against."
+                )
         unmet = sorted(elf.undefined - defined)
         if unmet:
             raise ToolchainError(f"{elf.path.name} leaves {len(unmet)} symbol(s) unresolved: {', '.join(unmet[:5])}.")

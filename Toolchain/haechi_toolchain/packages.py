@@ -10,6 +10,7 @@ from .console import ToolchainError
 @dataclasses.dataclass(frozen=True)
 class PackageList:
     """Package names, path patterns to leave out, and symbolic links (path, target) to add."""
+
     names: tuple
     excludes: tuple
     links: tuple
@@ -28,7 +29,7 @@ def parse(text, source):
         elif len(words) == 1 and words[0] not in ("exclude", "link"):
             names.append(words[0])
         else:
-            raise ToolchainError(f"{source} line {number} must be a package name, \"exclude PATTERN\" or \"link PATH TARGET\".")
+            raise ToolchainError(f'{source} line {number} must be a package name, "exclude PATTERN" or "link PATH TARGET".')
     if not names:
         raise ToolchainError(f"{source} names no package.")
     return PackageList(tuple(names), tuple(excludes), tuple(links))

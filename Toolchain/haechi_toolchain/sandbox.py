@@ -57,21 +57,21 @@ def check_works(root):
     result = subprocess.run(command(root, ["/bin/sh", "-c", "exit 0"]), capture_output=True, text=True, check=False)
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ToolchainError(f"bubblewrap cannot make a sandbox here ({reason}); "
-                             "run as root, or allow unprivileged user namespaces on this machine.")
+        raise ToolchainError(f"bubblewrap cannot make a sandbox here ({reason}); run as root, or allow unprivileged user namespaces on this machine.")
 
 
 def git_binds():
     """What git inside needs of the machine's git: its system and global settings, and the local folders to which
     its address rewrites (`url.*.insteadOf`) point. Returns (binds, environment)."""
-    binds, environment = [], {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-                              "GIT_TERMINAL_PROMPT": "0"}
+    binds, environment = [], {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*", "GIT_TERMINAL_PROMPT": "0"}
     if os.path.isfile("/etc/gitconfig"):
         binds.append(("/etc/gitconfig", "/etc/gitconfig", False))
     configured = os.environ.get("GIT_CONFIG_GLOBAL")
-    candidates = [configured] if configured else [
-        os.path.expanduser("~/.gitconfig"),
-        os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "git", "config")]
+    candidates = (
+        [configured]
+        if configured
+        else [os.path.expanduser("~/.gitconfig"), os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "git", "config")]
+    )
     # GIT_CONFIG_GLOBAL names one file; git reads both usual places, so the second is included by the first that exists.
     present = [path for path in candidates if os.path.isfile(path)]
     if present:
@@ -80,8 +80,9 @@ def git_binds():
     if len(present) > 1:
         binds.append((os.path.realpath(present[1]), "/etc/haechi-gitconfig-2", False))
         environment |= {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_1": "include.path", "GIT_CONFIG_VALUE_1": "/etc/haechi-gitconfig-2"}
-    listed = subprocess.run(["git", "config", "--name-only", "--get-regexp", r"^url\..*\.insteadof$"],
-                            capture_output=True, text=True, check=False, cwd="/")
+    listed = subprocess.run(
+        ["git", "config", "--name-only", "--get-regexp", r"^url\..*\.insteadof$"], capture_output=True, text=True, check=False, cwd="/"
+    )
     for folder in rewritten_folders(listed.stdout):
         if os.path.isdir(folder):
             binds.append((folder, folder, False))

@@ -1,11 +1,11 @@
 """The Swift SDK folder: its key, how it is made, and where things lie in it.
 
-    sdk-KEY/
-      compiler-root/           the cross compiler's own root (amd64, development suite)
-      bundle/haechi-arm64.artifactbundle/
-        info.json, swift-sdk.json, toolset.json, sysroot/
-      packages.json            every package that was used: name, version, architecture, suite, SHA-256
-      libraries.json           every shared library of the sysroot and the package that it is from
+sdk-KEY/
+  compiler-root/           the cross compiler's own root (amd64, development suite)
+  bundle/haechi-arm64.artifactbundle/
+    info.json, swift-sdk.json, toolset.json, sysroot/
+  packages.json            every package that was used: name, version, architecture, suite, SHA-256
+  libraries.json           every shared library of the sysroot and the package that it is from
 """
 
 import hashlib
@@ -24,9 +24,16 @@ ROOM_FACTOR = 1.1
 
 _TOOLCHAIN = pathlib.Path(__file__).resolve().parent.parent
 # What decides the content of an SDK. cross-build's own code is not among it.
-_INPUTS = ("versions", "packages/compiler-root", "packages/sysroot", "packages/swift-libraries",
-           "haechi_toolchain/sdk.py", "haechi_toolchain/archive.py", "haechi_toolchain/packages.py",
-           "haechi_toolchain/versions.py")
+_INPUTS = (
+    "versions",
+    "packages/compiler-root",
+    "packages/sysroot",
+    "packages/swift-libraries",
+    "haechi_toolchain/sdk.py",
+    "haechi_toolchain/archive.py",
+    "haechi_toolchain/packages.py",
+    "haechi_toolchain/versions.py",
+)
 
 
 class Sdk:
@@ -74,26 +81,30 @@ def _make_in(store, final, steps):
         downloads = store / "downloads"
         downloads.mkdir(exist_ok=True)
         expected = versions.read_expected((_TOOLCHAIN / "versions").read_text(encoding="utf-8"))
-        development = steps.run("index of the development suite (signed)", lambda: archive.Index.fetch(
-            folder / "index-sid", "sid", ["amd64", "arm64"], downloads, steps))
-        stable = steps.run("index of the stable suite (signed)", lambda: archive.Index.fetch(
-            folder / "index-trixie", "trixie", ["arm64"], downloads, steps))
+        development = steps.run(
+            "index of the development suite (signed)", lambda: archive.Index.fetch(folder / "index-sid", "sid", ["amd64", "arm64"], downloads, steps)
+        )
+        stable = steps.run(
+            "index of the stable suite (signed)", lambda: archive.Index.fetch(folder / "index-trixie", "trixie", ["arm64"], downloads, steps)
+        )
 
-        pair = versions.choose_pair("swiftlang", expected["sid", "swiftlang"],
-                                    development.versions("swiftlang", "amd64"), development.versions("swiftlang", "arm64"))
+        pair = versions.choose_pair(
+            "swiftlang", expected["sid", "swiftlang"], development.versions("swiftlang", "amd64"), development.versions("swiftlang", "arm64")
+        )
         if pair.note:
             steps.note(pair.note)
         compiler_list, sysroot_list, swift_list = (packages.load(name) for name in ("compiler-root", "sysroot", "swift-libraries"))
-        compiler = development.resolve([f"{name}:amd64={pair.compiler}" if name == "swiftlang" else f"{name}:amd64"
-                                        for name in compiler_list.names])
+        compiler = development.resolve([f"{name}:amd64={pair.compiler}" if name == "swiftlang" else f"{name}:amd64" for name in compiler_list.names])
         device = stable.resolve([f"{name}:arm64" for name in sysroot_list.names])
         swift = development.resolve([f"{name}:arm64={pair.libraries}" for name in swift_list.names], with_dependencies=False)
 
         everything = compiler + device + swift
         cache.check_room(store, int(ROOM_FACTOR * sum(package.installed_size for package in everything)), "making the SDK")
         size = sum(package.size for package in everything)
-        files = steps.run(f"download of {len(everything)} packages ({cache.megabytes(size)} in all, less what is here)",
-                                   lambda: {**development.download(compiler + swift), **stable.download(device)})
+        files = steps.run(
+            f"download of {len(everything)} packages ({cache.megabytes(size)} in all, less what is here)",
+            lambda: {**development.download(compiler + swift), **stable.download(device)},
+        )
 
         sdk = Sdk(folder)
         steps.run("compiler root", lambda: _unpack_root(sdk.compiler_root, compiler_list, compiler, files))
@@ -104,12 +115,20 @@ def _make_in(store, final, steps):
         _add_static_only_folder(sdk.sysroot)
         _write_bundle(sdk.sysroot.parent, pair.libraries)
         sdk.libraries_file.write_text(_json(_shared_libraries(sdk.sysroot, written)), encoding="utf-8")
-        sdk.packages_file.write_text(_json({
-            "note": pair.note, "compiler": pair.compiler, "libraries": pair.libraries, "triple": TRIPLE,
-            "compiler_root": [package.record() for package in compiler],
-            "sysroot": [package.record() for package in device],
-            "swift_libraries": [package.record() for package in swift],
-        }), encoding="utf-8")
+        sdk.packages_file.write_text(
+            _json(
+                {
+                    "note": pair.note,
+                    "compiler": pair.compiler,
+                    "libraries": pair.libraries,
+                    "triple": TRIPLE,
+                    "compiler_root": [package.record() for package in compiler],
+                    "sysroot": [package.record() for package in device],
+                    "swift_libraries": [package.record() for package in swift],
+                }
+            ),
+            encoding="utf-8",
+        )
         cache.remove_tree(folder / "index-sid")
         cache.remove_tree(folder / "index-trixie")
 
@@ -128,14 +147,21 @@ def _unpack_root(root, package_list, chosen, files):
 def _add_swift_libraries(sysroot, package_list, chosen, files):
     """The compiler finds its target's modules under `usr/lib/swift` and `usr/lib/swift_static` of a sysroot, not where
     the distribution keeps them."""
-    written = {package: archive.unpack(files[package], sysroot, excludes=package_list.excludes,
-                                       members=["./usr/libexec/swift/lib/*"],
-                                       transform="s,^\\./usr/libexec/swift/lib/,./usr/lib/,")
-               for package in chosen}
+    written = {
+        package: archive.unpack(
+            files[package],
+            sysroot,
+            excludes=package_list.excludes,
+            members=["./usr/libexec/swift/lib/*"],
+            transform="s,^\\./usr/libexec/swift/lib/,./usr/lib/,",
+        )
+        for package in chosen
+    }
     for name in ("swift/linux", "swift_static/linux", "clang"):
         if not (sysroot / "usr/lib" / name).is_dir():
-            raise ToolchainError(f"the package swiftlang for arm64 has no {name} where it used to be; "
-                                 "Toolchain/haechi_toolchain/sdk.py must learn its new layout.")
+            raise ToolchainError(
+                f"the package swiftlang for arm64 has no {name} where it used to be; Toolchain/haechi_toolchain/sdk.py must learn its new layout."
+            )
     return written
 
 
@@ -143,8 +169,10 @@ def _prepare_compiler_root(root):
     for name in ("src", "build", "sdk", "home", "proc", "dev", "tmp", "etc"):
         (root / name).mkdir(exist_ok=True)
     if not (root / "usr/bin/swift-build").exists():
-        raise ToolchainError("the package swiftlang for amd64 has no usr/bin/swift-build where it used to be; "
-                             "Toolchain/packages/compiler-root must learn its new layout.")
+        raise ToolchainError(
+            "the package swiftlang for amd64 has no usr/bin/swift-build where it used to be; "
+            "Toolchain/packages/compiler-root must learn its new layout."
+        )
 
 
 def _add_static_only_folder(sysroot):
@@ -159,22 +187,41 @@ def _add_static_only_folder(sysroot):
 
 def _write_bundle(bundle, version):
     """A Swift SDK as SE-0387 describes it: an artifact bundle with one SDK for one triple."""
-    bundle.joinpath("info.json").write_text(_json({
-        "schemaVersion": "1.0",
-        "artifacts": {SDK_NAME: {"type": "swiftSDK", "version": version, "variants": [{"path": "."}]}},
-    }), encoding="utf-8")
-    bundle.joinpath("swift-sdk.json").write_text(_json({
-        "schemaVersion": "4.0",
-        "targetTriples": {TRIPLE: {
-            "sdkRootPath": "sysroot", "swiftResourcesPath": "sysroot/usr/lib/swift",
-            "swiftStaticResourcesPath": "sysroot/usr/lib/swift_static", "toolsetPaths": ["toolset.json"],
-        }},
-    }), encoding="utf-8")
-    bundle.joinpath("toolset.json").write_text(_json({
-        "schemaVersion": "1.0",
-        # No executable may look for libraries where only this SDK has them.
-        "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld", "-no-toolchain-stdlib-rpath"]},
-    }), encoding="utf-8")
+    bundle.joinpath("info.json").write_text(
+        _json(
+            {
+                "schemaVersion": "1.0",
+                "artifacts": {SDK_NAME: {"type": "swiftSDK", "version": version, "variants": [{"path": "."}]}},
+            }
+        ),
+        encoding="utf-8",
+    )
+    bundle.joinpath("swift-sdk.json").write_text(
+        _json(
+            {
+                "schemaVersion": "4.0",
+                "targetTriples": {
+                    TRIPLE: {
+                        "sdkRootPath": "sysroot",
+                        "swiftResourcesPath": "sysroot/usr/lib/swift",
+                        "swiftStaticResourcesPath": "sysroot/usr/lib/swift_static",
+                        "toolsetPaths": ["toolset.json"],
+                    }
+                },
+            }
+        ),
+        encoding="utf-8",
+    )
+    bundle.joinpath("toolset.json").write_text(
+        _json(
+            {
+                "schemaVersion": "1.0",
+                # No executable may look for libraries where only this SDK has them.
+                "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld", "-no-toolchain-stdlib-rpath"]},
+            }
+        ),
+        encoding="utf-8",
+    )
 
 
 def _shared_libraries(sysroot, written):

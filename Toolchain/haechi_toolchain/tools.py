@@ -33,8 +33,7 @@ def _make_in(store, final, steps):
     with cache.built_in_one_piece(final) as folder:
         downloads = store / "downloads"
         downloads.mkdir(exist_ok=True)
-        index = steps.run("index of the stable suite (signed)", lambda: archive.Index.fetch(
-            folder / "index", "trixie", ["amd64"], downloads, steps))
+        index = steps.run("index of the stable suite (signed)", lambda: archive.Index.fetch(folder / "index", "trixie", ["amd64"], downloads, steps))
         package_list = packages.load("tools-root")
         chosen = index.resolve([f"{name}:amd64" for name in package_list.names])
         cache.check_room(store, int(sdk.ROOM_FACTOR * sum(package.installed_size for package in chosen)), "making the tools root")
@@ -43,8 +42,9 @@ def _make_in(store, final, steps):
         root = folder / "root"
         steps.run("tools root", lambda: _unpack(root, package_list, chosen, files))
         cache.remove_tree(folder / "index")
-        folder.joinpath("packages.json").write_text(json.dumps(
-            {"tools_root": [package.record() for package in chosen]}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        folder.joinpath("packages.json").write_text(
+            json.dumps({"tools_root": [package.record() for package in chosen]}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
 
 
 def _unpack(root, package_list, chosen, files):
@@ -88,8 +88,7 @@ def command(folder, words, binds):
         environment["HOME"] = os.path.expanduser("~")
         mounts.append((environment["HOME"], environment["HOME"], True))
     if swift and not os.path.realpath(swift).startswith("/usr/bin/"):
-        environment["PATH"] = (f"{pathlib.Path(os.path.realpath(swift)).parent}:"
-                               "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        environment["PATH"] = f"{pathlib.Path(os.path.realpath(swift)).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # What is bound last lies on top: the deeper path must come after the folder that it is in.
     mounts = sorted(dict.fromkeys(mounts), key=lambda mount: str(mount[1]).count("/"))
     return sandbox.command(folder / "root", words, binds=mounts, environment=environment, folder=here, host_temporary=True)

@@ -18,14 +18,14 @@ def _compare_part(left, right):
     """Compares an upstream version or a revision: alternating runs of non-digits and digits."""
     while left or right:
         left_text, right_text = re.match(r"\D*", left).group(), re.match(r"\D*", right).group()
-        left, right = left[len(left_text):], right[len(right_text):]
+        left, right = left[len(left_text) :], right[len(right_text) :]
         for index in range(max(len(left_text), len(right_text))):
             left_rank = _character_rank(left_text[index]) if index < len(left_text) else 0
             right_rank = _character_rank(right_text[index]) if index < len(right_text) else 0
             if left_rank != right_rank:
                 return -1 if left_rank < right_rank else 1
         left_digits, right_digits = re.match(r"\d*", left).group(), re.match(r"\d*", right).group()
-        left, right = left[len(left_digits):], right[len(right_digits):]
+        left, right = left[len(left_digits) :], right[len(right_digits) :]
         left_number, right_number = int(left_digits or 0), int(right_digits or 0)
         if left_number != right_number:
             return -1 if left_number < right_number else 1
@@ -65,6 +65,7 @@ def newest(versions):
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """The versions that were chosen for the compiler and for its libraries, and what to say about it, if anything."""
+
     compiler: str
     libraries: str
     note: str
@@ -76,8 +77,7 @@ def choose_pair(package, expected, compiler_versions, library_versions):
     A compiler reads only the modules of its own version, so both must be built from one source version."""
     if not compiler_versions or not library_versions:
         missing = "amd64" if not compiler_versions else "arm64"
-        raise ToolchainError(f"the suite has no {package} for {missing}; wait until it is built there, "
-                             "or set SWIFT_SDK to a ready-made SDK.")
+        raise ToolchainError(f"the suite has no {package} for {missing}; wait until it is built there, or set SWIFT_SDK to a ready-made SDK.")
     compilers, libraries = {}, {}
     for versions, table in ((compiler_versions, compilers), (library_versions, libraries)):
         for version in versions:
@@ -85,18 +85,24 @@ def choose_pair(package, expected, compiler_versions, library_versions):
             table[source] = newest([version] + ([table[source]] if source in table else []))
     common = [source for source in compilers if source in libraries]
     if not common:
-        raise ToolchainError(f"compiler and libraries do not match: {package} is {newest(compiler_versions)} for amd64 but "
-                             f"{newest(library_versions)} for arm64; wait until the suite has one version of both, "
-                             "or set SWIFT_SDK to a ready-made SDK.")
+        raise ToolchainError(
+            f"compiler and libraries do not match: {package} is {newest(compiler_versions)} for amd64 but "
+            f"{newest(library_versions)} for arm64; wait until the suite has one version of both, "
+            "or set SWIFT_SDK to a ready-made SDK."
+        )
     wanted = source_version(expected)
     if wanted in common:
         return Pair(compilers[wanted], libraries[wanted], "")
     source = newest(common)
     if compare(source, wanted) < 0:
-        raise ToolchainError(f"Toolchain/versions expects {package} {expected}, but the newest that amd64 and arm64 share is "
-                             f"the older {source}; the mirror may be behind: try again later, or change Toolchain/versions.")
-    note = (f"the suite has moved on: {package} {expected} is no longer there, "
-            f"taking {compilers[source]} for the compiler and {libraries[source]} for the libraries instead")
+        raise ToolchainError(
+            f"Toolchain/versions expects {package} {expected}, but the newest that amd64 and arm64 share is "
+            f"the older {source}; the mirror may be behind: try again later, or change Toolchain/versions."
+        )
+    note = (
+        f"the suite has moved on: {package} {expected} is no longer there, "
+        f"taking {compilers[source]} for the compiler and {libraries[source]} for the libraries instead"
+    )
     return Pair(compilers[source], libraries[source], note)
 
 

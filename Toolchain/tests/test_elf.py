@@ -12,8 +12,21 @@ from haechi_toolchain import build, elf  # noqa: E402
 from haechi_toolchain.console import ToolchainError  # noqa: E402
 
 
-def make_elf(needed=(), soname="", interpreter="", defined=(), undefined=(), weak=(), needs=(), versions=(), run_path="",
-             machine=elf.EM_AARCH64, relro=True, now=True, executable_stack=False):
+def make_elf(
+    needed=(),
+    soname="",
+    interpreter="",
+    defined=(),
+    undefined=(),
+    weak=(),
+    needs=(),
+    versions=(),
+    run_path="",
+    machine=elf.EM_AARCH64,
+    relro=True,
+    now=True,
+    executable_stack=False,
+):
     """A shared object that holds headers, a dynamic section and symbols, and no code. Addresses equal file offsets."""
     strings = bytearray(b"\0")
 
@@ -46,8 +59,13 @@ def make_elf(needed=(), soname="", interpreter="", defined=(), undefined=(), wea
     interpreter_bytes = interpreter.encode() + b"\0" if interpreter else b""
     offset = 64 + 56 * segment_count
     places = {}
-    for key, blob in (("interpreter", interpreter_bytes), ("strings", bytes(strings)), ("symbols", symbols),
-                      ("needs", version_needs), ("versions", definitions)):
+    for key, blob in (
+        ("interpreter", interpreter_bytes),
+        ("strings", bytes(strings)),
+        ("symbols", symbols),
+        ("needs", version_needs),
+        ("versions", definitions),
+    ):
         offset = (offset + 7) // 8 * 8
         places[key] = (offset, blob)
         offset += len(blob)
@@ -76,9 +94,9 @@ def make_elf(needed=(), soname="", interpreter="", defined=(), undefined=(), wea
     image = bytearray(total)
     image[:16] = b"\x7fELF\x02\x01\x01" + bytes(9)
     struct.pack_into("<HHIQQQIHHHHHH", image, 16, elf.ET_DYN, machine, 1, 0, 64, sections, 0, 64, 56, segment_count, 64, 2, 0)
-    image[64:64 + len(headers)] = headers
+    image[64 : 64 + len(headers)] = headers
     for place, blob in places.values():
-        image[place:place + len(blob)] = blob
+        image[place : place + len(blob)] = blob
     image[sections:] = section_headers
     return bytes(image)
 
@@ -98,9 +116,19 @@ class Files(unittest.TestCase):
 
 class ReadTests(Files):
     def test_facts(self):
-        found = elf.read(self.write("a", needed=("libb.so.1", "libc.so.6"), soname="liba.so.1", interpreter="/lib/ld.so.1",
-                                    defined=("here",), undefined=("there",), weak=("perhaps",),
-                                    needs=(("libc.so.6", "GLIBC_2.17"), ("libb.so.1", "B_1")), versions=("A_1", "A_2")))
+        found = elf.read(
+            self.write(
+                "a",
+                needed=("libb.so.1", "libc.so.6"),
+                soname="liba.so.1",
+                interpreter="/lib/ld.so.1",
+                defined=("here",),
+                undefined=("there",),
+                weak=("perhaps",),
+                needs=(("libc.so.6", "GLIBC_2.17"), ("libb.so.1", "B_1")),
+                versions=("A_1", "A_2"),
+            )
+        )
         self.assertEqual(found.needed, ["libb.so.1", "libc.so.6"])
         self.assertEqual((found.soname, found.interpreter), ("liba.so.1", "/lib/ld.so.1"))
         self.assertEqual((found.defined, found.undefined), ({"here"}, {"there"}))
@@ -190,9 +218,13 @@ class HardeningTests(Files):
         build.check_hardened(elf.read(self.write("good")))
 
     def test_each_weakness_is_named(self):
-        for facts, text in (({"relro": False}, "read-only relocation"), ({"now": False}, "binding at start"),
-                            ({"executable_stack": True}, "stack"), ({"run_path": "/sdk"}, "search path"),
-                            ({"machine": 62}, "AArch64")):
+        for facts, text in (
+            ({"relro": False}, "read-only relocation"),
+            ({"now": False}, "binding at start"),
+            ({"executable_stack": True}, "stack"),
+            ({"run_path": "/sdk"}, "search path"),
+            ({"machine": 62}, "AArch64"),
+        ):
             with self.subTest(text), self.assertRaisesRegex(ToolchainError, text):
                 build.check_hardened(elf.read(self.write("bad", **facts)))
 

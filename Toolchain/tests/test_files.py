@@ -249,8 +249,11 @@ class SignatureTests(Folder):
 
     @unittest.skipUnless(list(pathlib.Path("/usr/share/keyrings").glob("debian-archive-*.gpg")), "debian-archive-keyring is not installed")
     def test_what_is_not_signed_is_refused(self):
-        for content in ("Origin: Debian\n", "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\n"
-                        "-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n"):
+        for content in (
+            "Origin: Debian\n",
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\n"
+            "-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n",
+        ):
             with self.subTest(content), self.assertRaisesRegex(ToolchainError, "is not by a key of debian-archive-keyring"):
                 self.check(content)
 

@@ -1,6 +1,7 @@
 internal import BoardAPI
 internal import Foundations
 internal import Glibc
+
 #if HAECHI_DEVICE_LIBRARIES
   internal import CGpiod
 #endif

@@ -123,7 +123,8 @@ final class RouteInterface: NetworkInterface {
   private func index(of name: String) throws(BoardError) -> UInt32 {
     let index = if_nametoindex(name)
     guard index != 0 else {
-      throw .system(code: "network-failed", call: "if_nametoindex", subject: name, number: errno, hint: "has this machine that interface, and the kernel its driver?")
+      throw .system(
+        code: "network-failed", call: "if_nametoindex", subject: name, number: errno, hint: "has this machine that interface, and the kernel its driver?")
     }
     return index
   }

@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 internal import Glibc
 
 /// How a process ended.

@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 
 /// The last words of a runtime that crashes: one packet on the link, written from the signal's handler.
 public enum CrashRecord {

@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 internal import Glibc
 
 /// Descriptors that a process is born with, and waiting for several.

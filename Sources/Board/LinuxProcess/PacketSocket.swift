@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 internal import Glibc
 
 /// One end of a `SOCK_SEQPACKET` pair: whole packets, in order, and no call waits.

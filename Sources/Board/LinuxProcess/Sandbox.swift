@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 internal import Glibc
 
 /// What a runtime keeps; everything else is taken from it for good.
@@ -100,7 +100,9 @@ public enum Sandbox {
       notes.append("this kernel has no Landlock: the runtime reaches every file that its user may")
       return nil
     }
-    if version < Landlock.fullVersion { notes.append("this kernel has Landlock \(version), not \(Landlock.fullVersion): ports or signals are not bounded by it") }
+    if version < Landlock.fullVersion {
+      notes.append("this kernel has Landlock \(version), not \(Landlock.fullVersion): ports or signals are not bounded by it")
+    }
     return try Landlock.makeRules(policy, version: version)
   }
 }

@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 internal import Glibc
 
 /// Signals as something to wait for beside other descriptors (signalfd(2)), so that no code of ours runs inside a handler.

@@ -1,5 +1,5 @@
-public import Foundations
 internal import CHaechi
+public import Foundations
 internal import Glibc
 
 /// A short-lived child that does one job and hands back a few bytes: forked without exec, so it costs no start-up.

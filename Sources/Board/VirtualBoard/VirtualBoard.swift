@@ -1,7 +1,7 @@
 public import BoardAPI
-internal import SimulatedSensors
 internal import Foundations
 internal import Glibc
+internal import SimulatedSensors
 
 /// A device on a development host: every part in memory or in one folder, and no privilege needed.
 ///

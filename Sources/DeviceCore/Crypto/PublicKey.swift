@@ -48,7 +48,8 @@ public final class PublicKey: @unchecked Sendable {
     guard signature.count <= 128, let context = EVP_MD_CTX_new() else { return false }
     defer { EVP_MD_CTX_free(context) }
     let hash = algorithm == .p256 ? EVP_sha256() : nil
-    let valid = EVP_DigestVerifyInit(context, nil, hash, nil, handle) == 1
+    let valid =
+      EVP_DigestVerifyInit(context, nil, hash, nil, handle) == 1
       && EVP_DigestVerify(context, signature, signature.count, message, message.count) == 1
     OpenSSL.clearErrors()
     return valid

@@ -30,10 +30,11 @@ func generalNames(_ names: [SubjectAlternativeName]) throws(CryptoError) -> Opaq
       GENERAL_NAMES_free(stack)
       throw CryptoError(code: "malformed-input", reason: "\(name) is no name that a certificate may hold")
     }
-    let (kind, text) = switch name {
-    case .dns(let text): (GEN_DNS, text)
-    case .uri(let text): (GEN_URI, text)
-    }
+    let (kind, text) =
+      switch name {
+      case .dns(let text): (GEN_DNS, text)
+      case .uri(let text): (GEN_URI, text)
+      }
     let string = ASN1_IA5STRING_new()
     let bytes = Array(text.utf8)
     ASN1_STRING_set(string, bytes, CInt(bytes.count))

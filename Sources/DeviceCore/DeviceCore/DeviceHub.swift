@@ -100,7 +100,7 @@ final class DeviceHub: Sendable {
     let outcome: RequestOutcome
     do {
       outcome = try await request(shortName, on)
-    } catch where error.code == "link-busy" {
+    } catch  where error.code == "link-busy" {
       throw ProductError(code: "too-many-requests", reason: "\(name) was not set: \(error.reason)", cause: error)
     } catch {
       throw ProductError(code: "supervisor-silent", reason: "the supervisor did not answer whether \(name) was set", cause: error)

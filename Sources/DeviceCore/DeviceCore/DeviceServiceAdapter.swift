@@ -40,7 +40,7 @@ struct DeviceServiceAdapter: DeviceService {
     }
     do {
       try await hub.set(name, on)
-    } catch where error.code == "too-many-requests" {
+    } catch  where error.code == "too-many-requests" {
       throw .tooManyRequests("\(error.reason).")
     } catch {
       hub.log.append(.error, source: "api", "\(caller) could not set \(name): \(error)")

@@ -1,6 +1,6 @@
 import Foundations
-import Network
 import NIOCore
+import Network
 import SupervisorLink
 
 /// Sets what DHCP gave on the interface, by way of the supervisor, and keeps it for the API and the resolver.

@@ -1,6 +1,6 @@
 import Crypto
-import Foundations
 import FoundationEssentials
+import Foundations
 
 /// What the device remembers beside its keys, as the file `state.json` holds it. Everything in it is checked against the certificates in
 /// it and the keys beside it when it is read: a file that fits is right, one that does not is damage.

@@ -19,7 +19,8 @@ public struct DHCPClientConfiguration: Sendable {
         reason: "hardware address \(hexadecimal(hardwareAddress)) is not the address of one Ethernet station: give its 6 bytes")
     }
     if let hostName {
-      let isLabel = (1...63).contains(hostName.utf8.count) && !hostName.hasPrefix("-") && !hostName.hasSuffix("-")
+      let isLabel =
+        (1...63).contains(hostName.utf8.count) && !hostName.hasPrefix("-") && !hostName.hasSuffix("-")
         && hostName.utf8.allSatisfy { byte in
           switch byte {
           case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),

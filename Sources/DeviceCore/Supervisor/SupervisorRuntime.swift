@@ -139,7 +139,7 @@ extension Supervisor {
     case .dying(child.process, _, let cause): account(child, cause: Self.isViolation(child.end) ? .violation : cause)
     default:
       if child.process == worker?.process { workerEnded(child) }
-      // Anything else is an orphan that PID 1 inherited, or a worker past its deadline: reaped, and that was all.
+    // Anything else is an orphan that PID 1 inherited, or a worker past its deadline: reaped, and that was all.
     }
   }
 

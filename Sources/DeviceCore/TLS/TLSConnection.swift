@@ -313,8 +313,7 @@ nonisolated(unsafe) private let bufferMethod: OpaquePointer? = {
 }()
 
 /// OpenSSL's report of each message; only the kind and alerts are looked at.
-private let observeMessage:
-  @convention(c) (CInt, CInt, CInt, UnsafeRawPointer?, Int, OpaquePointer?, UnsafeMutableRawPointer?) -> Void = {
-    sent, _, type, message, count, ssl, _ in
-    TLSConnection.of(ssl)?.observe(sent: sent != 0, type: type, message: UnsafeRawBufferPointer(start: message, count: count))
-  }
+private let observeMessage: @convention(c) (CInt, CInt, CInt, UnsafeRawPointer?, Int, OpaquePointer?, UnsafeMutableRawPointer?) -> Void = {
+  sent, _, type, message, count, ssl, _ in
+  TLSConnection.of(ssl)?.observe(sent: sent != 0, type: type, message: UnsafeRawBufferPointer(start: message, count: count))
+}

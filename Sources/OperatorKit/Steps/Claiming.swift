@@ -127,8 +127,7 @@ public struct Claiming: Sendable {
     return Credential(chain: [try Profiles.claimant(key: key, now_s: now_s)], key: key, name: "of the claimant")
   }
 
-  private static func security(makers: [Certificate], expected: DeviceIdentifier?, now_s: Int64) throws(OperatorError) -> ConnectionSecurity
-  {
+  private static func security(makers: [Certificate], expected: DeviceIdentifier?, now_s: Int64) throws(OperatorError) -> ConnectionSecurity {
     let trust: ServerTrust
     if makers.isEmpty, let expected, let digest = bytes(hexadecimal: expected.text) {
       trust = .publicKeyDigest(digest)

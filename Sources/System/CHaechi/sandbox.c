@@ -23,7 +23,16 @@ int haechi_thread_count(void) {
   return count;
 }
 
+// What no program that is ever executed could get back. Needs CAP_SETPCAP, so it comes before a change of user.
+static int drop_bounding_set(void) {
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return -errno;
+  return 0;
+}
+
 int haechi_become(uid_t uid, gid_t gid) {
+  int result = drop_bounding_set();
+  if (result != 0) return result;
   if (setgroups(0, NULL) != 0) return -errno;
   if (setresgid(gid, gid, gid) != 0) return -errno;
   if (setresuid(uid, uid, uid) != 0) return -errno;
@@ -33,8 +42,9 @@ int haechi_become(uid_t uid, gid_t gid) {
 int haechi_drop_capabilities(void) {
   // A kernel before 4.3 has no ambient set: nothing to clear.
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) return -errno;
-  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EPERM) return -errno;
+  // A user of a development host may not, and after a change of user it is done already.
+  int result = drop_bounding_set();
+  if (result != 0 && result != -EPERM) return result;
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
   return syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;

@@ -44,8 +44,9 @@ struct Interface: DHCPLeaseHolder {
     try ipCommand("-4", "address", "replace", "\(lease.address)/\(lease.prefixLength)", "dev", name, "valid_lft", valid, "preferred_lft", valid)
     if let router = lease.router { try ipCommand("-4", "route", "replace", "default", "via", "\(router)", "dev", name) }
     resolvers.set(lease.resolvers)
-    say("APPLY \(lease.address)/\(lease.prefixLength) router=\(lease.router?.description ?? "none") server=\(lease.server) valid=\(valid) "
-      + "resolvers=\(lease.resolvers.resolvers.map(\.description).joined(separator: ","))")
+    say(
+      "APPLY \(lease.address)/\(lease.prefixLength) router=\(lease.router?.description ?? "none") server=\(lease.server) valid=\(valid) "
+        + "resolvers=\(lease.resolvers.resolvers.map(\.description).joined(separator: ","))")
   }
 
   func drop() async throws {

@@ -8,7 +8,7 @@
 /// How many threads this process has, or -errno.
 int haechi_thread_count(void);
 
-/// Drops every supplementary group and becomes `uid` and `gid` for good (real, effective, saved). Returns 0, or -errno.
+/// Empties the capability bounding set, drops every supplementary group and becomes `uid` and `gid` for good (real, effective, saved). Returns 0, or -errno.
 int haechi_become(uid_t uid, gid_t gid);
 /// Empties the ambient, bounding, inheritable, permitted and effective capability sets. Without the right to change the bounding
 /// set it is left alone, which gives nothing: no_new_privs keeps an execve from drawing on it. Returns 0, or -errno.

@@ -130,6 +130,17 @@ class Machine:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
+    def flood(self, data: bytes, deadline_s: float = 10) -> int:
+        """Sends as much on the serial line as the machine takes, and returns how many bytes that were: no driver, no flow."""
+        os.set_blocking(self.process.stdin.fileno(), False)
+        sent, end = 0, time.monotonic() + deadline_s
+        while sent < len(data) and time.monotonic() < end:
+            try:
+                sent += os.write(self.process.stdin.fileno(), data[sent : sent + 4096])
+            except BlockingIOError:
+                time.sleep(0.05)
+        return sent
+
     def shell(self, command: str, deadline_s: float = 60) -> str:
         """Runs one command in the debug image's rescue shell and returns what it printed."""
         mark = f"m{time.monotonic_ns()}"

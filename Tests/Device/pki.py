@@ -57,7 +57,12 @@ class Forge:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
         signer = issuer_key or key
-        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        if issuer:
+            identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+        else:
+            authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        builder = builder.add_extension(authority, critical=False)
         if role:
             # A DER UTF8String: tag 0x0c, a length below 128, the text.
             builder = builder.add_extension(x509.UnrecognizedExtension(ROLE, bytes([12, len(role)]) + role.encode()), critical=False)

@@ -57,8 +57,7 @@ def test_the_serial_line_says_nothing_whatever_is_typed():
     with Machine("release", serial_on_stdio=True) as machine:
         machine.wait_until_it_listens()
         machine.type("\r\n\x03\x04root\r\nsh\r\n\x1b[A")
-        for _ in range(64):
-            machine.type("A" * 16384)
+        assert machine.flood(b"A" * 1_000_000) > 0
         machine.wait_until_it_listens()
         machine.qmp("system_powerdown")
         assert machine.serial() == b""

@@ -1,6 +1,5 @@
 """UEFI Secure Boot with a TPM: the signed file boots, nothing else does, and nothing beside it has a say (T12)."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,8 +13,9 @@ IMAGE = ROOT / "Images/out/qemu-virt-release"
 
 def boot_partitions(disk: Path) -> list[int]:
     """Byte offsets of the boot partitions."""
-    table = json.loads(subprocess.check_output(["sfdisk", "--json", disk], stderr=subprocess.DEVNULL))["partitiontable"]
-    offsets = [part["start"] * table.get("sectorsize", 512) for part in table["partitions"] if part["name"] in ("boot-a", "boot-b")]
+    table = subprocess.check_output(["sgdisk", "--print", disk], text=True)
+    rows = [line.split() for line in table.splitlines() if line.rstrip().endswith(("boot-a", "boot-b"))]
+    offsets = [int(row[1]) * 512 for row in rows]
     assert len(offsets) == 2
     return offsets
 

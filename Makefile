@@ -31,6 +31,7 @@ test: ## run every host test
 	python3 -m unittest discover -s Toolchain/tests -p 'test_*.py'
 	python3 -m unittest discover -s Images/tests -p 'test_*.py'
 	swift test
+	Tests/Network/dnsmasq-test "$$(swift build --show-bin-path)/dhcp-probe" || { status=$$?; [ $$status -eq 77 ] || exit $$status; }
 
 image: ## make a bootable image: VARIANT=release|debug BOARD=qemu-virt
 	@Toolchain/need image

@@ -145,7 +145,7 @@ class Machine:
 
         The device's log shares the line and can cut an answer in two: then the command is given again.
         """
-        for attempt in range(3):
+        for _ in range(3):
             mark = f"m{time.monotonic_ns()}"
             start = len(self.serial_text)
             # The mark is split in what is typed, so that the echo of the typing is not taken for the answer.
@@ -156,7 +156,7 @@ class Machine:
             except AssertionError:
                 continue
             return found[1].replace("\r", "").strip("\n")
-        raise AssertionError(f"the rescue shell did not answer {command!r} in {attempt + 1} attempts: {self.serial_text[-2000:]}")
+        raise AssertionError(f"the rescue shell did not answer {command!r} in three attempts: {self.serial_text[-2000:]}")
 
     def qmp(self, execute: str, **arguments):
         """One command to QEMU's own monitor (QMP over a UNIX socket)."""

@@ -1,5 +1,6 @@
 """UEFI Secure Boot with a TPM: the signed file boots, nothing else does, and nothing beside it has a say (T12)."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -94,4 +95,35 @@ def test_files_planted_beside_the_firmware_have_no_effect(copy, tmp_path):
         machine.wait_until_it_listens(300)
         text_of_our_image = [line for line in machine.serial().splitlines() if b"Linux" in line or b"haechi" in line.lower()]
         assert text_of_our_image == []
+        Owner(machine).provision()
+
+
+def load_option(description: str, path: str, data: bytes) -> bytes:
+    """An EFI_LOAD_OPTION (UEFI 2.10 section 3.1.3) for a file on whatever disk has it, with load options."""
+    name = (path + "\0").encode("utf-16-le")
+    # One file path node (type 4, subtype 4) and the end of the path (section 10.3).
+    node = bytes([4, 4]) + (len(name) + 4).to_bytes(2, "little") + name + bytes([0x7F, 0xFF, 4, 0])
+    active = 1
+    return active.to_bytes(4, "little") + len(node).to_bytes(2, "little") + (description + "\0").encode("utf-16-le") + node + data
+
+
+def test_load_options_of_a_planted_boot_entry_have_no_effect(copy, tmp_path):
+    options = "rdinit=/nowhere init=/nowhere initrd=\\initrd.img console=ttyAMA0 earlycon\0".encode("utf-16-le")
+    entry = load_option("planted", "\\EFI\\BOOT\\BOOTAA64.EFI", options)
+    efi_global = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    variables = [
+        {"name": "Boot0099", "guid": efi_global, "attr": 7, "data": entry.hex()},
+        {"name": "BootOrder", "guid": efi_global, "attr": 7, "data": "9900"},
+    ]
+    planted = tmp_path / "planted.json"
+    planted.write_text(json.dumps({"version": 2, "variables": variables}))
+    store = copy / "vars.fd"
+    command = ["virt-fw-vars", "--input", store, "--output", tmp_path / "vars.fd", "--set-json", planted]
+    subprocess.run([ROOT / "Toolchain/in-tools", "--bind", tmp_path, *command], check=True, capture_output=True)
+    shutil.copy(tmp_path / "vars.fd", store)
+    with Machine("release", image=copy, boot="uefi") as machine:
+        machine.wait_until_it_listens(300)
+        # UEFI says itself that it took the planted entry; our image, started by it, says nothing.
+        assert b"Boot0099" in machine.serial()
+        assert b"Linux" not in machine.serial()
         Owner(machine).provision()

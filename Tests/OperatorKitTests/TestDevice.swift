@@ -78,6 +78,8 @@ private final class InMemorySupervisor: Sendable {
   let lines = Mutex<[String]>([])
 
   init(descriptor: CInt) { self.descriptor = descriptor }
+  // Not when the reading thread ends: a number that is free again may be another socket by the time `stop` uses it.
+  deinit { close(descriptor) }
 
   func send(_ message: SupervisorMessage) {
     let packet = SupervisorPacket.encode(message)
@@ -104,7 +106,6 @@ private final class InMemorySupervisor: Sendable {
         default: break
         }
       }
-      close(self.descriptor)
     }
   }
 

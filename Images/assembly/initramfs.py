@@ -1,7 +1,5 @@
 """What goes into an initramfs: `haechid` as /init, the libraries that it links, data; in debug images a shell besides."""
 
-import subprocess
-
 from . import cpio, elf
 
 # Where the supervisor mounts things; nothing else of a Unix tree exists.
@@ -11,14 +9,6 @@ LIBRARY_FOLDER = "lib"
 INTERPRETER = "/lib/ld-linux-aarch64.so.1"
 MAKER_CA_PATH = "etc/haechi/maker-ca.der"
 BUILD_PATH = "etc/haechi/build"
-
-COMPRESSORS = {
-    # One thread: with more, the bytes would depend on the machine. Level 19 keeps the window at 8 MiB of memory.
-    "zstd": ["zstd", "-19", "-T1", "--quiet", "--stdout"],
-    # The kernel reads LZ4's legacy frame only.
-    "lz4": ["lz4", "-l", "-12", "--quiet", "-c"],
-    "none": None,
-}
 
 
 class InitramfsError(Exception):
@@ -72,16 +62,3 @@ def entries(program, libraries, build, maker_ca, *, shell=None, additions=()):
                 result.append(cpio.directory(folder))
         result.append(cpio.regular(path, data, 0o755))
     return result
-
-
-def compress(archive, method):
-    """The archive as the kernel will find it."""
-    command = COMPRESSORS[method]
-    if command is None:
-        return archive
-    try:
-        return subprocess.run(command, input=archive, stdout=subprocess.PIPE, check=True).stdout
-    except FileNotFoundError as error:
-        raise InitramfsError(f"{command[0]} is missing: install the package {command[0]}") from error
-    except subprocess.CalledProcessError as error:
-        raise InitramfsError(f"{command[0]} failed with status {error.returncode}") from error

@@ -2,6 +2,7 @@
 
 import importlib.util
 import struct
+import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -70,3 +71,10 @@ def make_elf(
         headers.append(header(elf.PT_INTERP, 4, interpreter_at, len(interpreter) + 1))
     start = b"\x7fELF\x02\x01\x01" + b"\0" * 9 + struct.pack("<HHIQQQIHHHHHH", kind, machine, 1, 0, 64, 0, 0, 64, 56, count, 0, 0, 0)
     return start + b"".join(headers) + content
+
+
+def make_zboot(kernel, *, method=b"zstd", offset=64, size=None):
+    """A packed kernel as assembly/zboot.py describes it, with something behind its payload."""
+    payload = subprocess.run(["zstd", "-q", "-c"], input=kernel, stdout=subprocess.PIPE, check=True).stdout
+    head = b"MZ\0\0zimg" + struct.pack("<II", offset, len(payload) if size is None else size) + bytes(8) + method.ljust(32, b"\0")
+    return head.ljust(64, b"\0") + payload + b"signature"

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from context import load_program, make_elf
+from context import load_program, make_elf, make_zboot
 from assembly import cpio, disk, evaluate, initramfs, sbom
 from test_initramfs import LIBRARIES, PROGRAM
 
@@ -154,8 +154,9 @@ class WholeImage(unittest.TestCase):
             stderr=subprocess.DEVNULL,
         )
         key.unlink()
-        packed = initramfs.compress(cpio.write(entries), "zstd")
-        firmware = b"quiet" + bytes(1000) + b"\x28\xb5\x2f\xfd no frame " + packed + bytes(1000)
+        # A second frame inside the kernel image, as an initramfs of another build would be.
+        packed = subprocess.run(["zstd", "-q", "-c"], input=cpio.write(entries), stdout=subprocess.PIPE, check=True).stdout
+        firmware = make_zboot(b"quiet" + bytes(1000) + b"\x28\xb5\x2f\xfd no frame " + packed + bytes(1000))
         (folder / "firmware.efi").write_bytes(firmware)
         (folder / "kernel.config").write_text('CONFIG_CMDLINE="quiet"\n' + "".join(f"{k}={v}\n" for k, v in evaluate.RELEASE_KERNEL.items()))
         (folder / "vars.fd").write_bytes(b"")

@@ -58,12 +58,6 @@ class Entries(unittest.TestCase):
         with self.assertRaisesRegex(initramfs.InitramfsError, "the build value version"):
             initramfs.build_text({"version": "1\nvariant=debug"})
 
-    def test_each_compression_unpacks(self):
-        archive = cpio.write(initramfs.entries(PROGRAM, LIBRARIES, b"", b""))
-        self.assertEqual(initramfs.compress(archive, "none"), archive)
-        self.assertEqual(initramfs.compress(archive, "zstd")[:4], b"\x28\xb5\x2f\xfd")
-        self.assertEqual(initramfs.compress(archive, "lz4")[:4], b"\x02\x21\x4c\x18")
-
 
 if __name__ == "__main__":
     unittest.main()

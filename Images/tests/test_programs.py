@@ -62,7 +62,7 @@ class Runner(unittest.TestCase):
                 (image / file).write_bytes(b"")
             options, passed_on = qemu.parse_arguments()
             with mock.patch.object(qemu, "find", side_effect=lambda program, _: program), mock.patch("sys.stderr"):
-                command = qemu.command_line(options, passed_on, image, image / "device", "/tpm" if options.tpm else None)
+                command = qemu.command_line(options, passed_on, image, image / "device", image / "scratch", "/tpm" if options.tpm else None)
             return " ".join(command).replace(name, "IMAGE")
 
     def test_release_boots_directly_in_its_budget(self):

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test image qemu operator test-device torture inspect fmt lint
+.PHONY: help run cloud test image qemu operator test-device torture inspect fmt lint
 
 VARIANT ?= release
 BOARD ?= qemu-virt
@@ -22,9 +22,13 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  haechi --help       the operator's command line (.build/debug/haechi)"
 
-run: ## build for this machine, start a throwaway device on the virtual board, claim it, show it living (Ctrl-C ends it)
+run: ## build for this machine, start a throwaway device and a cloud, claim it, show it living (Ctrl-C ends it)
 	@Toolchain/need host
 	@Toolchain/run-virtual
+
+cloud: ## a broker for the devices of your owner, mutual TLS 1.3, on 127.0.0.1:8883 until Ctrl-C: PORT=
+	@Toolchain/need host
+	@Toolchain/run-cloud
 
 test: ## run every host test
 	@Toolchain/need host

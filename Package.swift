@@ -6,6 +6,7 @@
 // Environment read here, set by Toolchain/cross-build:
 //   HAECHI_DEVICE=1      the device's own libraries are there (libgpiod 2, tpm2-tss): compile what needs them
 //   HAECHI_BOARD=NAME    the one board to link (default: virtual)
+//   HAECHI_PRODUCT=NAME  hostile: a runtime that was taken over, for Tests/Device, in place of the product; never in a release
 //   HAECHI_VARIANT=NAME  debug | release | host (default: host) | test (debug, and of the package only what runs in the test image)
 import PackageDescription
 
@@ -19,6 +20,14 @@ guard let boardTarget = boardTargets[board] else {
   fatalError("HAECHI_BOARD=\(board) is no board of this tree; known: \(boardTargets.keys.sorted().joined(separator: ", "))")
 }
 
+/// What the device does; a fork edits `Product` and does not add to these.
+let productTargets = ["": "Product", "hostile": "HostileProduct"]
+let productName = Context.environment["HAECHI_PRODUCT"] ?? ""
+guard let productTarget = productTargets[productName] else {
+  fatalError("HAECHI_PRODUCT=\(productName) is no product of this tree; known: hostile, or none for Sources/Product")
+}
+if productName == "hostile", variant == "release" { fatalError("HAECHI_PRODUCT=hostile attacks its own device and is refused in a release") }
+
 let swiftSettings: [SwiftSetting] =
   [
     .enableUpcomingFeature("ExistentialAny"),
@@ -29,7 +38,7 @@ let swiftSettings: [SwiftSetting] =
     .define("BOARD_" + board.uppercased().split(separator: "-").joined(separator: "_")),
     // A root package may set unsafe flags; dependencies are built without them, so their warnings are theirs.
     .unsafeFlags(["-warnings-as-errors"]),
-  ] + (onDevice ? [.define("HAECHI_DEVICE_LIBRARIES")] : [])
+  ] + (onDevice ? [.define("HAECHI_DEVICE_LIBRARIES")] : []) + (productName == "hostile" ? [.define("HAECHI_PRODUCT_HOSTILE")] : [])
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -54,19 +63,26 @@ var targets: [Target] = [
   // System: C, and nothing of ours but the few lines that Swift cannot say.
   .target(name: "CHaechi", path: "Sources/System/CHaechi", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
   .systemLibrary(name: "COpenSSL", path: "Sources/System/COpenSSL"),
+  .systemLibrary(name: "CMosquitto", path: "Sources/System/CMosquitto"),
 
   // DeviceCore
   core("Foundations", ["CHaechi"]),
   core("Crypto", ["COpenSSL", "Foundations"]),
   core("Identity", ["Crypto", "Foundations"]),
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
+  core("MQTT", ["CMosquitto", "TLS", "Foundations"]),
+  core("CloudLink", ["MQTT", "TLS", "Crypto", "Foundations", nioConcurrency]),
+  core("Guard", ["Foundations", nioConcurrency]),
   core("SupervisorLink", ["Foundations"]),
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
-  core("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
+  core("Network", ["CHaechi", "Foundations", nioCore, nioPosix, nioConcurrency]),
   core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1]),
   core(
     "DeviceCore",
-    ["LocalAPI", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix, nioConcurrency]),
+    [
+      "LocalAPI", "CloudLink", "Guard", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix,
+      nioConcurrency,
+    ]),
 
   // Board
   boardPart("BoardAPI", ["Foundations"]),
@@ -75,7 +91,7 @@ var targets: [Target] = [
   boardPart("VirtualBoard", ["BoardAPI", "SimulatedSensors", "LinuxProcess", "Foundations", "CHaechi"]),
   boardPart(
     "LinuxBoard",
-    ["BoardAPI", "LinuxProcess", "Foundations", "CHaechi"] + (onDevice ? ["CGpiod", "CTss2"] : [])),
+    ["BoardAPI", "LinuxProcess", "Foundations", "CHaechi"] + (onDevice ? ["CGpiod", "CTss2", "CNftables"] : [])),
   boardPart("QemuVirt", ["LinuxBoard", "SimulatedSensors", "BoardAPI", "Foundations"]),
 
   // What a fork edits, and what it makes.
@@ -83,7 +99,8 @@ var targets: [Target] = [
   .executableTarget(
     name: "haechid",
     dependencies: [
-      "Product", "DeviceCore", "Supervisor", "SupervisorLink", "LinuxProcess", "BoardAPI", "Foundations", .byName(name: boardTarget),
+      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Identity", "LinuxProcess", "BoardAPI", "Foundations",
+      .byName(name: boardTarget),
     ],
     path: "Sources/haechid", swiftSettings: swiftSettings),
 
@@ -91,6 +108,9 @@ var targets: [Target] = [
   tests("Crypto", ["Foundations"]),
   tests("Identity", ["Crypto", "Foundations"]),
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
+  tests("MQTT", ["TLS", "Crypto", "Identity", "Foundations", "TestBroker"]),
+  tests("CloudLink", ["MQTT", "TLS", "Crypto", "Identity", "Foundations", "TestBroker", nioConcurrency]),
+  tests("Guard", ["Foundations", nioConcurrency]),
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
@@ -98,9 +118,11 @@ var targets: [Target] = [
   tests(
     "DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
+  // A real mosquitto on loopback, and who may connect to it.
+  .target(name: "TestBroker", dependencies: ["MQTT", "TLS", "Identity", "Crypto", "Foundations"], path: "Tests/TestBroker", swiftSettings: swiftSettings),
   // Enters the runtime's sandbox and does one thing in it, for LinuxProcessTests.
   .executableTarget(
-    name: "sandbox-probe", dependencies: ["LinuxProcess", "Foundations", nioCore, nioPosix], path: "Tests/SandboxProbe",
+    name: "sandbox-probe", dependencies: ["LinuxProcess", "MQTT", "TLS", "Crypto", "CHaechi", "Foundations", nioCore, nioPosix], path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
   tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
@@ -111,12 +133,13 @@ if onDevice {
   targets += [
     .systemLibrary(name: "CGpiod", path: "Sources/System/CGpiod"),
     .systemLibrary(name: "CTss2", path: "Sources/System/CTss2"),
+    .systemLibrary(name: "CNftables", path: "Sources/System/CNftables"),
   ]
 } else {
   // The operator's side is a host tool and never part of a firmware.
   targets += [
     .target(
-      name: "OperatorKit", dependencies: ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
+      name: "OperatorKit", dependencies: ["MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
       path: "Sources/OperatorKit", swiftSettings: swiftSettings),
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
@@ -127,15 +150,22 @@ if onDevice {
       swiftSettings: swiftSettings),
     tests(
       "OperatorKit",
-      ["DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
+      ["DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }
 
 // The test image runs LinuxBoard's tests inside a machine: nothing else is cross-built for it.
 let inTestImage: Set = [
-  "CHaechi", "CGpiod", "CTss2", "Foundations", "BoardAPI", "LinuxProcess", "SimulatedSensors", "LinuxBoard", "QemuVirt", "LinuxBoardTests",
+  "CHaechi", "CGpiod", "CTss2", "CNftables", "Foundations", "BoardAPI", "LinuxProcess", "SimulatedSensors", "LinuxBoard", "QemuVirt", "LinuxBoardTests",
 ]
 if variant == "test" { targets.removeAll { !inTestImage.contains($0.name) } }
+
+if productName == "hostile" {
+  targets.append(
+    .target(
+      name: "HostileProduct", dependencies: ["DeviceCore", "SupervisorLink", "Identity", "Crypto", "BoardAPI", "Foundations"],
+      path: "Tests/HostileProduct", swiftSettings: swiftSettings))
+}
 
 let package = Package(
   name: "Haechi",

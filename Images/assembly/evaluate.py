@@ -139,7 +139,14 @@ def secret_part(pem):
 
 # Libraries that the distribution links without BIND_NOW; nobody but the distribution can relink them. Their jump tables stay
 # writable in a process that uses them. Any other weakness of theirs, and this one in any other file, is a finding.
-BOUND_LAZILY_BY_DISTRIBUTION = {"lib/libgcc_s.so.1", "lib/libtss2-mu.so.0", "lib/libtss2-tcti-device.so.0", "lib/libz.so.1"}
+BOUND_LAZILY_BY_DISTRIBUTION = {
+    "lib/libgcc_s.so.1",
+    "lib/libgmp.so.10",
+    "lib/libjansson.so.4",
+    "lib/libtss2-mu.so.0",
+    "lib/libtss2-tcti-device.so.0",
+    "lib/libz.so.1",
+}
 
 
 def hardening(entries):

@@ -26,6 +26,8 @@ class MakeImage(unittest.TestCase):
             (["--variant", "debug", "--board", "toaster"], "there is no Images/boards/toaster.config"),
             (["--variant", "debug", "--libs", "x"], "--libs goes with --init"),
             (["--variant", "release", "--init", "x", "--add", "a=b"], "--add is refused for a release image"),
+            (["--variant", "release", "--product", "hostile"], "--product hostile attacks its own device"),
+            (["--variant", "debug", "--init", "x", "--product", "hostile"], "--product hostile attacks its own device"),
         ):
             with self.subTest(arguments):
                 self.assertIn(sentence, self.refusal(*arguments))

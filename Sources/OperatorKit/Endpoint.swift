@@ -15,11 +15,13 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address.
   ///
+  /// - Parameter defaultPort: what stands for a port that is not named.
   /// - Throws: `bad-argument`, naming the text and the form that is wanted.
-  public init(_ text: String) throws(OperatorError) {
+  public init(_ text: String, defaultPort: Int = Self.defaultPort) throws(OperatorError) {
     func refuse(_ why: String) -> OperatorError {
       OperatorError(
-        "bad-argument", "'\(printable(text))' is no address: \(why); write HOST:PORT, as in 192.168.1.20:8443 or [fe80::1%eth0]:8443")
+        "bad-argument",
+        "'\(printable(text))' is no address: \(why); write HOST:PORT, as in 192.168.1.20:\(defaultPort) or [fe80::1%eth0]:\(defaultPort)")
     }
     let host: Substring
     let portText: Substring?
@@ -59,7 +61,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
       }
       self.port = port
     } else {
-      port = Self.defaultPort
+      port = defaultPort
     }
     self.host = String(host)
   }

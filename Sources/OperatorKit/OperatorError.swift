@@ -3,17 +3,31 @@ public import Foundations
 /// What went wrong on the operator's side, or what a device answered, with what to do about it.
 ///
 /// Codes a script may rely on: `bad-argument`, `file-missing`, `file-exists`, `file-unreadable`, `file-unwritable`, `file-malformed`, `file-too-open`,
-/// `unknown-device`, `ambiguous-device`, `unreachable`, `silent`, `connection-lost`, `tls-refused`, `tls-failed`, `wrong-device`, `not-claimed`,
-/// `foreign-owner`, `unknown-maker`, `unknown-person`, `certificate-expired`, `bad-answer`, `answer-too-large`, `refused-by-device`.
+/// `unknown-device`, `ambiguous-device`, `unknown-broker`, `unreachable`, `silent`, `connection-lost`, `tls-refused`, `tls-failed`, `wrong-device`, `not-claimed`,
+/// `foreign-owner`, `unknown-maker`, `unknown-person`, `certificate-expired`, `not-permitted`, `bad-answer`, `answer-too-large`, `refused-by-device`,
+/// `refused-by-broker`.
 public struct OperatorError: HaechiError {
   public let code: String
   public let reason: String
   public let cause: (any Error)?
+  /// What the device's refusal was, where this is one.
+  let refusal: Refusal?
 
-  public init(_ code: String, _ reason: String, cause: (any Error)? = nil) {
+  /// A refusal as programs tell it from others.
+  struct Refusal: Sendable, Equatable {
+    /// HTTP.
+    var status: Int
+    /// What follows `urn:haechi:problem:`; nil where the answer names no problem.
+    var problem: String?
+  }
+
+  public init(_ code: String, _ reason: String, cause: (any Error)? = nil) { self.init(code, reason, cause: cause, refusal: nil) }
+
+  init(_ code: String, _ reason: String, cause: (any Error)? = nil, refusal: Refusal?) {
     self.code = code
     self.reason = reason
     self.cause = cause
+    self.refusal = refusal
   }
 
   /// What the command line ends with: 64 wrong arguments, 69 not reachable, 77 refused by one side or the other, 1 anything else.
@@ -22,7 +36,7 @@ public struct OperatorError: HaechiError {
     case "bad-argument": 64
     case "unreachable", "silent", "connection-lost": 69
     case "tls-refused", "tls-failed", "wrong-device", "not-claimed", "foreign-owner", "unknown-maker", "certificate-expired",
-      "refused-by-device":
+      "not-permitted", "refused-by-device", "refused-by-broker":
       77
     default: 1
     }

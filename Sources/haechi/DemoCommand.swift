@@ -2,13 +2,25 @@ import ArgumentParser
 import Dispatch
 import OperatorKit
 
+/// Ends the process as one that did what it was asked when Ctrl-C comes; until it is cancelled.
+func leavingOnInterrupt() -> any DispatchSourceSignal {
+  let ending = DispatchSource.makeSignalSource(signal: 2, queue: .global())
+  ignoreInterrupt()
+  ending.setEventHandler {
+    Terminal.standardOutput.line(""); leave()
+  }
+  ending.resume()
+  return ending
+}
+
 struct Demo: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "demo", abstract: "See a device live.", subcommands: [Living.self])
+  static let configuration = CommandConfiguration(
+    commandName: "demo", abstract: "See a device live, and under attack.", subcommands: [Living.self, AttackCommand.self])
 }
 
 struct Living: HaechiCommand {
   static let configuration = CommandConfiguration(
-    commandName: "living", abstract: "Show a device's state, readings and events live, until Ctrl-C.",
+    commandName: "living", abstract: "Show a device's state, grade, cloud, readings and events live, until Ctrl-C.",
     discussion: """
       On a terminal one picture is kept up to date in place; into a pipe or a file each change is a line. \
       When the connection breaks it says so, and comes back by itself.
@@ -27,12 +39,7 @@ struct Living: HaechiCommand {
   func execute() async throws {
     let device = try options.open()
     // Ctrl-C is the way out and no failure: the picture stays, the prompt comes below it.
-    let ending = DispatchSource.makeSignalSource(signal: 2, queue: .global())
-    ignoreInterrupt()
-    ending.setEventHandler {
-      Terminal.standardOutput.line(""); leave()
-    }
-    ending.resume()
+    let ending = leavingOnInterrupt()
     defer { ending.cancel() }
 
     let output = Terminal.standardOutput
@@ -64,9 +71,16 @@ struct LiveRecord: Encodable {
   var reading: Reading?
   var actuators: [Actuator]?
   var inputs: [Input]?
-  var input: Input?
+  var guardState: GuardState?
+  var cloud: CloudState?
+  var event: DeviceEvent?
   /// Why the connection is gone; empty once it is back.
   var trouble: String?
+
+  private enum CodingKeys: String, CodingKey {
+    case info, status, reading, actuators, inputs, cloud, event, trouble
+    case guardState = "guard"
+  }
 
   init(_ update: LiveUpdate) {
     switch update {
@@ -75,7 +89,9 @@ struct LiveRecord: Encodable {
     case .reading(let reading): self.reading = reading
     case .actuators(let actuators): self.actuators = actuators
     case .inputs(let inputs): self.inputs = inputs
-    case .input(let input): self.input = input
+    case .guardState(let state): guardState = state
+    case .cloud(let cloud): self.cloud = cloud
+    case .event(let event): self.event = event
     case .trouble(let sentence): trouble = sentence ?? ""
     }
   }

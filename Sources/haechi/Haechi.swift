@@ -18,6 +18,12 @@ struct Haechi: AsyncParsableCommand {
              haechi readings --follow
              haechi set relay on
              haechi logs --follow
+        4. Tell it its cloud, one MQTT broker, and see what arrives there:
+             haechi cloud bind --broker HOST:PORT --authority FILE
+             haechi cloud watch
+        5. When it went quiet, look why, and release it:
+             haechi guard status
+             haechi guard release
 
       To try it without a factory, make a throwaway maker first (haechi maker new) and give its maker-ca.der to the firmware. \
       Every connection is TLS 1.3 with certificates on both sides; there are no passwords. Keys, and what is known of \
@@ -31,6 +37,7 @@ struct Haechi: AsyncParsableCommand {
       """,
     subcommands: [
       MakerCommand.self, Provision.self, Claim.self, Devices.self, PersonCommand.self,
-      Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self, Demo.self,
+      Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self,
+      GuardCommand.self, CloudCommand.self, Demo.self,
     ])
 }

@@ -8,7 +8,8 @@ struct Claim: HaechiCommand {
       Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use, \
       signs the device's operational certificate (LDevID, 90 days) and a client certificate for you (role \
       admin, 90 days), and remembers the device. From then on the device answers only people of this owner. \
-      The maker's CA is known after maker new or provision on this machine; otherwise name it.
+      The maker's CA is known after maker new or provision on this machine; otherwise name it. \
+      With --broker the device is bound to that broker right after, as by cloud bind.
       """)
 
   @Option(name: [.short, .long], help: ArgumentHelp("The device: HOST:PORT, or the id or alias of a known one.", valueName: "device"))
@@ -29,24 +30,45 @@ struct Claim: HaechiCommand {
   var name: String?
   @Option(name: .long, help: ArgumentHelp("A name for the device, to use as --device.", valueName: "alias"))
   var alias: String?
+  @OptionGroup var broker: NewBrokerOptions
   @OptionGroup var common: CommonOptions
   var wantsJSON: Bool { common.json }
 
   func execute() async throws {
     let home = try common.openHome()
+    // What is wrong with a file or an address must not come out after the device has changed hands.
+    let broker = try broker.open()
     let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa)
     let done = try await claiming.run(
       device: device, deviceId: deviceId,
       person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias)
+    var bound: BoundCloud?
+    if let broker {
+      bound = try await CloudBinding(OwnedDevice(home: home, device: done.deviceId, ownerFolder: owner, person: done.person), broker: broker).run()
+    }
     try show(
-      done, json: common.json,
+      ClaimReport(claimed: done, cloud: bound), json: common.json,
       (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
         "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
         "  owner    \(done.ownerId)",
         "  maker    \(done.makerChecked ? "its identity is signed by a maker that you trust" : "not known here; its key is the one that its device id names")",
         "  you are  \(done.person), admin",
-        "next: haechi status",
-      ])
+      ] + (bound.map { ["  broker   \($0.broker)"] } ?? []) + [bound == nil ? "next: haechi status" : "next: haechi cloud watch"])
+  }
+}
+
+/// The members of the claim, and of the bind under `cloud` where there was one.
+private struct ClaimReport: Encodable {
+  var claimed: ClaimedDevice
+  var cloud: BoundCloud?
+
+  private enum Field: String, CodingKey { case cloud }
+
+  func encode(to encoder: any Encoder) throws {
+    try claimed.encode(to: encoder)
+    guard let cloud else { return }
+    var fields = encoder.container(keyedBy: Field.self)
+    try fields.encode(cloud, forKey: .cloud)
   }
 }
 

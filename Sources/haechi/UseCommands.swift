@@ -93,16 +93,24 @@ struct Inputs: HaechiCommand {
 
 struct Events: HaechiCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Follow what happens at the device: each change of an input.",
-    discussion: "Always follows, until Ctrl-C; --follow is taken so that it reads like its sisters.")
-  @Flag(name: [.short, .long], help: "Go on with each new event (the only way there is).")
+    abstract: "Show what happened at the device, or follow it: inputs, its grade, its cloud link.",
+    discussion: """
+      The first column of the list is seconds since the device's kernel started. Following shows what happens from now on; \
+      what happens while the connection is broken is missed, and the list has it.
+      """)
+  @Flag(name: [.short, .long], help: "Go on with each new event until Ctrl-C.")
   var follow = false
   @OptionGroup var options: DeviceOptions
   var wantsJSON: Bool { options.common.json }
 
   func execute() async throws {
-    for try await input in try options.open().follow(.inputs, as: Input.self) {
-      try show(input, json: wantsJSON, [timeOfDayNow() + "  " + Sheet.input(input)])
+    let device = try options.open()
+    guard follow else {
+      let page = try await device.events()
+      return try show(page, json: wantsJSON, Sheet.events(page))
+    }
+    for try await event in device.follow(.events, as: DeviceEvent.self) {
+      try show(event, json: wantsJSON, [timeOfDayNow() + "  " + Sheet.event(event)])
     }
   }
 }

@@ -13,6 +13,12 @@ struct BuildFacts: Equatable {
   /// Of a development host.
   static let host = BuildFacts()
 
+  /// Those of the running image; of a host where it is none, or where they cannot be read.
+  static var ofThisImage: BuildFacts {
+    guard ThisBoard.isDevice, let bytes = try? AtomicFile.readSmall(path, maximum_bytes: 16 * 1024) else { return .host }
+    return (try? BuildFacts(text: String(decoding: bytes, as: UTF8.self))) ?? .host
+  }
+
   /// Where an image keeps them.
   static let path = "/etc/haechi/build"
 

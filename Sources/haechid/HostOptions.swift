@@ -7,13 +7,17 @@ struct HostOptions: Equatable {
   var makerCertificate: String?
   /// The virtual board's folder.
   var folder: String
+  /// The TCP ports that a broker may be bound at: the runtime's sandbox is closed before it knows which broker it will be.
+  var cloudPorts: [UInt16] = [8883]
 
   /// A device: nothing of it can be changed from outside the signed image.
   static let device = HostOptions(
-    listen: ListenAddress(host: "::", port: 8443), makerCertificate: "/etc/haechi/maker-ca.der", folder: "/run/haechi")
+    listen: ListenAddress(host: "::", port: 8443), makerCertificate: "/etc/haechi/maker-ca.der", folder: "/run/haechi",
+    // MQTT over TLS as IANA has it, and the port that is open where no other is.
+    cloudPorts: [8883, 443])
 
   static let help = """
-    usage: haechid [--listen ADDRESS:PORT] [--maker-ca FILE] [--state FOLDER]
+    usage: haechid [--listen ADDRESS:PORT] [--maker-ca FILE] [--state FOLDER] [--cloud-port PORT]
 
     Runs a device on this machine, on the virtual board, without any privilege.
 
@@ -21,6 +25,7 @@ struct HostOptions: Equatable {
       --maker-ca FILE        certificate of the maker's authority, whose stations may provision it (DER or PEM)
       --state FOLDER         its folder: gpio/NAME is a line, state/ the runtime's own; made if missing
                              (default $XDG_RUNTIME_DIR/haechid, or /tmp/haechid-UID)
+      --cloud-port PORT      where its broker may listen, TCP (default 8883)
       --help                 show this
 
     SIGTERM or Ctrl-C end it in order. Where a real device would reset, it ends with status 75.
@@ -38,7 +43,7 @@ struct HostOptions: Equatable {
       // `--option=value` and `--option value` are the same.
       let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       let name = parts.first ?? ""
-      guard ["--listen", "--maker-ca", "--state"].contains(name) else {
+      guard ["--listen", "--maker-ca", "--state", "--cloud-port"].contains(name) else {
         throw Problem(sentence: "unknown argument \(option): see haechid --help")
       }
       guard let value = parts.count == 2 ? parts.last : rest.popFirst(), !value.isEmpty else {
@@ -55,6 +60,9 @@ struct HostOptions: Equatable {
           throw Problem(sentence: "--maker-ca \(value): \(String(cString: strerror(errno))); name a certificate that can be read")
         }
         options.makerCertificate = value
+      case "--cloud-port":
+        guard let port = UInt16(value), port > 0 else { throw Problem(sentence: "--cloud-port \(value): give a TCP port, 1 to 65535") }
+        options.cloudPorts = [port]
       default:
         options.folder = value
       }

@@ -19,6 +19,11 @@ final class LinuxProcessHost: ProcessHost {
 
   func now_us() -> UInt64 { BootClock.now_us() }
 
+  func randomBytes(_ count: Int) -> [UInt8] {
+    var generator = SystemRandomNumberGenerator()
+    return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+  }
+
   func wait(for descriptors: [CInt], toSend: Bool, timeout_ms: UInt32) {
     let inputs = descriptors + [signals.descriptor] + (link.map { [$0.descriptor] } ?? [])
     Descriptors.wait(inputs: inputs, output: toSend ? link?.descriptor : nil, timeout_ms: timeout_ms)
@@ -73,7 +78,7 @@ final class LinuxProcessHost: ProcessHost {
 
   func receive() -> LinkReceive {
     guard let link else { return .closed }
-    return switch link.receive(maximum: SupervisorPacket.size) {
+    return switch link.receive(maximum: SupervisorPacket.largeSize) {
     case .packet(let bytes): .packet(bytes)
     case .empty: .empty
     case .closed: .closed
@@ -83,9 +88,9 @@ final class LinuxProcessHost: ProcessHost {
   func closeLink() { link = nil }
   func kill(_ process: Int32) { ChildProcess.kill(process) }
 
-  func startWorker(_ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
+  func startWorker(keepsNetwork: Bool, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
     do throws(SystemCallError) {
-      let worker = try Worker(job)
+      let worker = try Worker(keepsNetwork: keepsNetwork, job)
       workers[worker.process] = worker
       return worker.process
     } catch {

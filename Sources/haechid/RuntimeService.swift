@@ -2,7 +2,6 @@ import DeviceCore
 import Foundations
 import Glibc
 import LinuxProcess
-import Product
 import SupervisorLink
 
 /// Runs DeviceCore with the product, inside the sandbox. The first thread waits and does nothing else.
@@ -12,12 +11,14 @@ func serve(_ start: RuntimeStart, notes: [String]) throws -> Never {
   let facts = ThisBoard.isDevice ? try BuildFacts(text: String(decoding: readFile(BuildFacts.path), as: UTF8.self)) : .host
   guard let path = start.makerCertificate else { throw MissingMaker() }
   let dhcpSocket: CInt? = fcntl(Descriptors.dhcp, F_GETFD) < 0 ? nil : Descriptors.dhcp
-  let configuration = RuntimeConfiguration(
+  var configuration = RuntimeConfiguration(
     stateFolder: start.stateFolder, makerCertificate: try readFile(path),
     // Every address of both families, on one socket.
     host: start.listen.host == "::" ? nil : start.listen.host, port: Int(start.listen.port), hardwareModel: facts.board,
     firmwareVersion: facts.version, variant: facts.variant, clockFloor_s: facts.built_s,
     dhcp: dhcpSocket.flatMap { socket in start.hardwareAddress.map { (socket, $0) } }, notes: notes)
+  configuration.cloudPorts = start.cloudPorts
+  let complete = configuration
 
   // What ends the runtime is told by this copy: the link itself is DeviceCore's, and closed by then.
   let lastWords = PacketSocket(taking: fcntl(Descriptors.link, F_DUPFD_CLOEXEC, 0))
@@ -25,7 +26,7 @@ func serve(_ start: RuntimeStart, notes: [String]) throws -> Never {
   // A plain Task would belong to the first thread, which never comes back for it.
   Task.detached {
     do {
-      try await runRuntime(configuration: configuration, product: ClimateNode(), sensors: ThisBoard.makeSensors(), link: Descriptors.link)
+      try await runRuntime(configuration: complete, product: ThisProduct.make(), sensors: ThisBoard.makeSensors(), link: Descriptors.link)
       exit(EX_OK)
     } catch {
       words.say(.error, "\(error)")

@@ -14,35 +14,43 @@ struct RuntimeStart: Equatable {
   var gid: UInt32?
   /// Of the interface, for the DHCP client; nil where the board does without DHCP.
   var hardwareAddress: [UInt8]?
+  /// TCP ports that it may connect to.
+  var cloudPorts: [UInt16]
 
   /// `argv` of the runtime. The first is what process lists show.
   var arguments: [String] {
     [
       "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", stateFolder, uid.map { String($0) } ?? "", gid.map { String($0) } ?? "",
-      hexadecimal(hardwareAddress ?? []),
+      hexadecimal(hardwareAddress ?? []), cloudPorts.map { String($0) }.joined(separator: ","),
     ]
   }
 
-  init(listen: ListenAddress, makerCertificate: String?, stateFolder: String, uid: UInt32?, gid: UInt32?, hardwareAddress: [UInt8]?) {
+  init(
+    listen: ListenAddress, makerCertificate: String?, stateFolder: String, uid: UInt32?, gid: UInt32?, hardwareAddress: [UInt8]?,
+    cloudPorts: [UInt16]
+  ) {
     self.listen = listen
     self.makerCertificate = makerCertificate
     self.stateFolder = stateFolder
     self.uid = uid
     self.gid = gid
     self.hardwareAddress = hardwareAddress
+    self.cloudPorts = cloudPorts
   }
 
   /// - Parameter arguments: what follows the role; nil where it is not as the supervisor writes it.
   init?(arguments: [String]) {
-    guard arguments.count == 6, let listen = ListenAddress(arguments[0]) else { return nil }
+    guard arguments.count == 7, let listen = ListenAddress(arguments[0]) else { return nil }
     let uid = UInt32(arguments[3])
     let gid = UInt32(arguments[4])
     // Both or neither: half a user would leave root's group, or root.
     guard (uid == nil) == (gid == nil), (uid == nil) == arguments[3].isEmpty, (gid == nil) == arguments[4].isEmpty else { return nil }
     guard let hardwareAddress = bytes(hexadecimal: arguments[5]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
+    let ports = arguments[6].split(separator: ",", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 }
+    guard !ports.contains(0) else { return nil }
     self.init(
       listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], stateFolder: arguments[2], uid: uid, gid: gid,
-      hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress)
+      hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress, cloudPorts: ports)
   }
 
   /// What the runtime keeps of the system.
@@ -63,6 +71,7 @@ struct RuntimeStart: Equatable {
         "/sys/devices/system/cpu",
       ].compactMap { $0 },
       listenPorts: [listen.port],
+      connectPorts: cloudPorts,
       // Event loops, the concurrency pool and the crash-free margin of a four-core board; processes of a developer's own user count too,
       // so on a host there is no such limit.
       maximumThreads: user == nil ? nil : 64,

@@ -15,13 +15,16 @@ func runSupervisor(options: HostOptions) -> Never {
       let hardwareAddress = try? board.network.hardwareAddress()
       return RuntimeStart(
         listen: options.listen, makerCertificate: options.makerCertificate, stateFolder: board.runtimeStateFolder,
-        uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress
+        uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress, cloudPorts: options.cloudPorts
       ).arguments
     }
     var limits = SupervisorLimits()
+    limits.servedPort = options.listen.port
     // A person waits for the sentence; there is no machine to wear out.
     if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }
-    Supervisor(board: board, host: host, limits: limits).run()
+    // In a worker, where the image's own facts can be read without PID 1 waiting for it.
+    let verify: Supervisor.StatementVerifier = { isOwnersStatement($0, device: $1, owner: $2, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s)) }
+    Supervisor(board: board, host: host, limits: limits, verifyStatement: verify).run()
   } catch {
     complain(error.description)
     // PID 1 has no one to tell: the kernel panics, and its setting resets the machine.

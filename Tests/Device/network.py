@@ -1,10 +1,13 @@
 """A network of the tests' own: a namespace with a bridge, a DHCP and DNS server, a tap for the machine and a capture."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
+
+from machine import wait_for
 
 
 def _run(*command: str):
@@ -15,6 +18,8 @@ class GuestNetwork:
     """192.0.2.0/24 (TEST-NET-1, RFC 5737) inside a network namespace; the machine's tap is `tap0`."""
 
     router = "192.0.2.1"
+    # What the resolver there says is the router: a broker can be bound by name.
+    broker_name = "broker.haechi.test"
 
     def __init__(self):
         self.namespace = f"haechi-{os.getpid()}"
@@ -37,6 +42,7 @@ class GuestNetwork:
         self.start(
             "dnsmasq", "--no-daemon", "--no-hosts", "--no-resolv", "--conf-file=/dev/null", "--interface=br0", "--bind-interfaces",
             "--dhcp-range=192.0.2.50,192.0.2.60,1h", f"--dhcp-leasefile={self.leases}", "--user=root",
+            f"--host-record={self.broker_name},{self.router}",
         )  # fmt: skip
         return self
 
@@ -68,3 +74,25 @@ class GuestNetwork:
             return None
         fields = self.leases.read_text().split()
         return fields[2] if len(fields) > 2 else None
+
+    def command(self, *command: str) -> list[str]:
+        """The command, as one that runs inside the namespace."""
+        return ["ip", "netns", "exec", self.namespace, *command]
+
+    def add_host(self, address: str) -> str:
+        """One more address that connections can come from."""
+        _run("ip", "-n", self.namespace, "address", "add", f"{address}/24", "dev", "br0")
+        return address
+
+    def wait_for_device(self) -> str:
+        """The machine's address, once it speaks TLS there."""
+        address = wait_for("a DHCP lease", self.lease, 180)
+        reach = ("timeout", "20", "openssl", "s_client", "-connect", f"{address}:8443", "-tls1_3")
+        wait_for("TLS at the leased address", lambda: "BEGIN CERTIFICATE" in self.run(*reach), 180)
+        return address
+
+    def capture(self) -> Path:
+        """A copy of what tcpdump has written so far."""
+        copy = self.capture_file.with_suffix(".copy")
+        shutil.copy(self.capture_file, copy)
+        return copy

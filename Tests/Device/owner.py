@@ -7,22 +7,29 @@ import tempfile
 from pathlib import Path
 
 from machine import LOOPBACK, ROOT, Machine
+from network import GuestNetwork
 
 
 class Owner:
     """Runs `haechi` as an owner who has a station of the maker that the image was made for."""
 
-    def __init__(self, machine: Machine):
+    def __init__(self, machine: Machine, network: GuestNetwork | None = None):
+        """With a network it lives inside that one, where the device has an address of its own."""
         self.machine = machine
+        self.network = network
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-owner-")
         self.home = Path(self.folder.name)
-        self.address = f"{LOOPBACK}:{machine.port}"
+        self.address = f"{network.wait_for_device()}:8443" if network else f"{LOOPBACK}:{machine.port}"
         self.binary = ROOT / ".build/debug/haechi"
         self.maker = Path(subprocess.check_output([ROOT / "Images/make-maker-ca"], text=True).strip().splitlines()[-1])
 
+    def inside(self, *command: str) -> list[str]:
+        """The command, where this owner lives."""
+        return self.network.command(*command) if self.network else list(command)
+
     def run(self, *arguments: str, check: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess:
         done = subprocess.run(
-            [self.binary, *arguments],
+            self.inside(str(self.binary), *arguments),
             env={**os.environ, "HAECHI_HOME": str(self.home)},
             capture_output=True,
             text=True,
@@ -50,3 +57,25 @@ class Owner:
     def authority(self) -> Path:
         """The owner CA's certificate; its key lies beside it."""
         return self.home / "owner/ca.pem"
+
+    @property
+    def credentials(self) -> tuple[Path, Path]:
+        """Certificate and key of the admin."""
+        return self.home / "owner/people/operator.pem", self.home / "owner/people/operator.key"
+
+    def bind(self, broker: str, authority: Path):
+        """Tells the device about its broker, `HOST:PORT` as the device reaches it."""
+        return self.run("cloud", "bind", "--broker", broker, "--authority", str(authority))
+
+    def guard(self) -> dict:
+        return self.json("guard", "status")
+
+    def cloud(self) -> dict:
+        return self.json("cloud", "status")
+
+    def events(self, kind: str) -> list[dict]:
+        """What the device tells of its past: the events of one kind, oldest first."""
+        return [event[kind] for event in self.json("events")["events"] if event["kind"] == kind]
+
+    def log(self) -> list[str]:
+        return [record["text"] for record in self.json("logs")["records"]]

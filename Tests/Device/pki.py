@@ -1,6 +1,7 @@
 """Certificates that a device must refuse, made by a library that is not the device's."""
 
 import datetime
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +20,11 @@ def load_key(path: Path):
 
 def load_certificate(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(path.read_bytes())
+
+
+def sign(key, data: bytes) -> bytes:
+    """ECDSA with SHA-256, as a statement of the owner's is signed."""
+    return key.sign(data, ec.ECDSA(hashes.SHA256()))
 
 
 class Forge:
@@ -40,21 +46,13 @@ class Forge:
         ends_in_days: float = 30,
     ) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.now(datetime.UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer.subject if issuer else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + datetime.timedelta(days=starts_in_days))
-            .not_valid_after(now + datetime.timedelta(days=ends_in_days))
+            self._dated(subject, issuer.subject if issuer else subject, key, starts_in_days, ends_in_days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
         signer = issuer_key or key
         if issuer:
@@ -66,7 +64,65 @@ class Forge:
         if role:
             # A DER UTF8String: tag 0x0c, a length below 128, the text.
             builder = builder.add_extension(x509.UnrecognizedExtension(ROLE, bytes([12, len(role)]) + role.encode()), critical=False)
-        certificate = builder.sign(signer, hashes.SHA256())
+        return self._write(name, builder.sign(signer, hashes.SHA256()), key)
+
+    def authority(self, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, Path]:
+        """A CA: certificate, key, and the certificate's file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        builder = self._dated(subject, subject, key, -1, 30)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).add_extension(usage, critical=True)
+        certificate = builder.sign(key, hashes.SHA256())
+        file = self.folder / f"{name}.pem"
+        file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return certificate, key, file
+
+    def server(
+        self,
+        name: str,
+        issuer: x509.Certificate,
+        issuer_key,
+        *,
+        host: str,
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+        starts_in_days: float = -1,
+        ends_in_days: float = 30,
+    ) -> tuple[Path, Path]:
+        """A server's certificate and key, for one host name or address."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        try:
+            named = x509.IPAddress(ipaddress.ip_address(host))
+        except ValueError:
+            named = x509.DNSName(host)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        certificate = (
+            self._dated(subject, issuer.subject, key, starts_in_days, ends_in_days)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([named]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+            .sign(issuer_key, hashes.SHA256())
+        )
+        return self._write(name, certificate, key)
+
+    @staticmethod
+    def _dated(subject, issuer, key, starts_in_days: float, ends_in_days: float) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + datetime.timedelta(days=starts_in_days))
+            .not_valid_after(now + datetime.timedelta(days=ends_in_days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+
+    def _write(self, name: str, certificate: x509.Certificate, key) -> tuple[Path, Path]:
         certificate_file, key_file = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))

@@ -68,7 +68,7 @@ def test_one_port_is_open_and_the_wire_holds_only_what_is_declared():
         address = wait_for("a DHCP lease", network.lease, 120)
         reach = ("openssl", "s_client", "-connect", f"{address}:8443", "-tls1_3")
         wait_for("TLS at the leased address", lambda: "BEGIN CERTIFICATE" in network.run("timeout", "20", *reach), 120)
-        scan = network.run("nmap", "-Pn", "-n", "-p-", "--min-rate", "2000", address)
+        scan = network.run("nmap", "-Pn", "-n", "-p-", "--min-rate", "4000", "--max-retries", "1", address)
         open_ports = [line.split("/")[0] for line in scan.splitlines() if "/tcp" in line and "open" in line]
         assert open_ports == ["8443"]
         assert machine.running

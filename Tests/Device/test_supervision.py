@@ -5,12 +5,12 @@ import time
 
 from machine import Machine, wait_for
 from owner import Owner
+from simulator import RELAY, hold_button, let_button_go
 
 # The first phase of each boot, as the console shows it.
 BOOT = "boot mount-proc"
 # A runtime has settled 5 s after it serves; one that ends later does not count towards the ceiling (SupervisorLimits).
 SETTLED_S = 8
-RELAY = "cat /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio0/value"
 
 
 def runtime_pid(machine) -> int | None:
@@ -46,10 +46,9 @@ def test_the_relay_changes_on_the_gpio_simulator_and_is_safe_after_a_kill(owned_
 
 def test_the_button_is_an_event(owned_debug):
     machine, owner = owned_debug
-    pull = "/sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio2/pull"
-    machine.shell(f"for f in {pull}; do echo pull-up > $f; done")
+    hold_button(machine)
     wait_for("the button to be active", lambda: any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30)
-    machine.shell(f"for f in {pull}; do echo pull-down > $f; done")
+    let_button_go(machine)
     wait_for("the button to be released", lambda: not any(i["name"] == "button" and i["active"] for i in owner.json("inputs")["inputs"]), 30)
 
 

@@ -16,6 +16,12 @@ actor BenchSupervisor {
   private(set) var requests = 0
   private(set) var unreadable = 0
   private(set) var isClosed = false
+  private(set) var raised: [(Grade, GradeCause)] = []
+  private(set) var pinned: (device: [UInt8], certificate: [UInt8])?
+  private(set) var statements: [SignedStatement] = []
+  /// What a statement and a pin are answered with.
+  private var statementOutcome = RequestOutcome.done
+  private var pinOutcome = RequestOutcome.done
   /// Set to let requests go unanswered.
   private var isSilent = false
 
@@ -56,6 +62,8 @@ actor BenchSupervisor {
   func send(_ message: SupervisorMessage) { sendRaw(SupervisorPacket.encode(message)) }
   func sendRaw(_ packet: [UInt8]) { _ = Glibc.send(descriptor, packet, packet.count, flag(MSG_NOSIGNAL)) }
   func beSilent(_ silent: Bool) { isSilent = silent }
+  func answerStatements(with outcome: RequestOutcome) { statementOutcome = outcome }
+  func answerPins(with outcome: RequestOutcome) { pinOutcome = outcome }
   func value(of line: String) throws -> Bool { try board.gpio.value(of: line) }
   func hangUp() { shutdown(descriptor, flag(SHUT_RDWR)) }
 
@@ -65,7 +73,7 @@ actor BenchSupervisor {
       for event in (try? board.gpio.takeEvents()) ?? [] {
         if let name = ShortName(event.name) { send(.input(name: name, value: event.value, at_us: event.at_us)) }
       }
-      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.size + 1)
+      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.largeSize + 1)
       let count = recv(descriptor, &buffer, buffer.count, flag(MSG_DONTWAIT))
       if count > 0 {
         handle(Array(buffer.prefix(count)))
@@ -100,6 +108,16 @@ actor BenchSupervisor {
       hostName = name.text
       send(.answer(request: request, .done))
     case .applyLease(let request, _), .dropLease(let request): send(.answer(request: request, .done))
+    case .raiseGrade(let request, let grade, let cause, _):
+      raised.append((grade, cause))
+      send(.answer(request: request, .done))
+    case .pinOwner(let request, let device, let certificate):
+      pinned = (device, certificate)
+      send(.answer(request: request, pinOutcome))
+    case .statement(let request, let statement):
+      statements.append(statement)
+      send(.answer(request: request, statementOutcome))
+    case .destinationAddresses(let request, _): send(.answer(request: request, .done))
     }
   }
 }

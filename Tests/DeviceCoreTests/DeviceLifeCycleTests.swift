@@ -2,6 +2,7 @@ import Crypto
 import Foundations
 import Identity
 import LocalAPI
+import SupervisorLink
 import Testing
 
 @testable import DeviceCore
@@ -11,21 +12,33 @@ import Testing
   let folder = TestFolder()
   let maker: Maker
   let owner: Owner
+  let grades = GradeHolder()
 
   init() throws {
     maker = try Maker()
     owner = try Owner()
   }
 
-  func load() throws -> Device { try Device.load(folder: folder.path, maker: maker.authority, clock: testClock, log: DeviceLog()) }
+  func load() throws -> Device { try Device.load(folder: folder.path, maker: maker.authority, clock: testClock, log: DeviceLog(), grades: grades) }
 
   func provision(_ device: Device) throws {
     try device.provision(
       serialNumber: "HC-0001", chainPEM: try maker.sign(try device.provisioningRequest(), serialNumber: "HC-0001"), connection: 1)
   }
-  func claim(_ device: Device) throws {
+  func claim(_ device: Device) async throws {
     let chain = try owner.sign(try device.operationalRequest(), device: device.identifier)
-    try device.claim(ownerPEM: owner.issuer.certificate.pem, chainPEM: chain, connection: 2)
+    try await device.claim(ownerPEM: owner.issuer.certificate.pem, chainPEM: chain, connection: 2) { pinned in
+      #expect(pinned == owner.issuer.certificate)
+    }
+  }
+  /// A claim whose pin must never be reached.
+  func refusedClaim(_ device: Device, ownerPEM: String, chainPEM: String) async -> String? {
+    do {
+      try await device.claim(ownerPEM: ownerPEM, chainPEM: chainPEM, connection: 1) { _ in Issue.record("pinned by a claim that is refused") }
+      return nil
+    } catch {
+      return error.code
+    }
   }
 
   func code(_ operation: () throws -> Void) -> String? {
@@ -37,13 +50,13 @@ import Testing
     }
   }
 
-  @Test func goesFromBlankToOwnedAndRemembersIt() throws {
+  @Test func goesFromBlankToOwnedAndRemembersIt() async throws {
     let device = try load()
     #expect(device.standing == Device.Standing(phase: .blank))
     #expect(folder.mode(of: "device.key") == 0o600)
     try provision(device)
     #expect(device.standing == Device.Standing(phase: .provisioned, serialNumber: "HC-0001"))
-    try claim(device)
+    try await claim(device)
     #expect(device.standing == Device.Standing(phase: .owned, serialNumber: "HC-0001", owner: owner.identifier))
     #expect(folder.mode(of: "state.json") == 0o600 && folder.mode(of: "operational.key") == 0o600)
 
@@ -57,15 +70,15 @@ import Testing
     #expect(try load().identifier == (try load()).identifier)
   }
 
-  @Test func eachStepHasItsTime() throws {
+  @Test func eachStepHasItsTime() async throws {
     let device = try load()
     #expect(code { _ = try device.operationalRequest() } == "life-cycle-state")
-    #expect(code { try device.claim(ownerPEM: "", chainPEM: "", connection: 1) } == "life-cycle-state")
+    #expect(await refusedClaim(device, ownerPEM: "", chainPEM: "") == "life-cycle-state")
     try provision(device)
     #expect(code { _ = try device.provisioningRequest() } == "life-cycle-state")
     #expect(code { try device.provision(serialNumber: "X", chainPEM: "", connection: 1) } == "life-cycle-state")
-    #expect(code { try device.claim(ownerPEM: owner.issuer.certificate.pem, chainPEM: "", connection: 1) } == "claim-not-offered")
-    try claim(device)
+    #expect(await refusedClaim(device, ownerPEM: owner.issuer.certificate.pem, chainPEM: "") == "claim-not-offered")
+    try await claim(device)
     #expect(code { _ = try device.operationalRequest() } == "life-cycle-state")
   }
 
@@ -87,7 +100,7 @@ import Testing
     #expect(folder.read("state.json") == nil)
   }
 
-  @Test func wrongClaimsChangeNothing() throws {
+  @Test func wrongClaimsChangeNothing() async throws {
     let device = try load()
     try provision(device)
     let request = try device.operationalRequest()
@@ -97,27 +110,27 @@ import Testing
     let good = try owner.sign(request, device: device.identifier)
     let ownerPEM = owner.issuer.certificate.pem
     let stranger = try Owner()
-    #expect(code { try device.claim(ownerPEM: stranger.issuer.certificate.pem, chainPEM: good, connection: 1) } == "certificate-profile")
-    #expect(code { try device.claim(ownerPEM: maker.authority.pem, chainPEM: good, connection: 1) } == "certificate-profile")
-    #expect(code { try device.claim(ownerPEM: maker.station.pem, chainPEM: good, connection: 1) } == "certificate-purpose")
-    #expect(code { try device.claim(ownerPEM: "", chainPEM: good, connection: 1) } == "certificate-malformed")
+    #expect(await refusedClaim(device, ownerPEM: stranger.issuer.certificate.pem, chainPEM: good) == "certificate-profile")
+    #expect(await refusedClaim(device, ownerPEM: maker.authority.pem, chainPEM: good) == "certificate-profile")
+    #expect(await refusedClaim(device, ownerPEM: maker.station.pem, chainPEM: good) == "certificate-purpose")
+    #expect(await refusedClaim(device, ownerPEM: "", chainPEM: good) == "certificate-malformed")
     let person = try owner.person("kim", .admin).certificate.pem
-    #expect(code { try device.claim(ownerPEM: ownerPEM, chainPEM: person, connection: 1) } == "certificate-profile")
+    #expect(await refusedClaim(device, ownerPEM: ownerPEM, chainPEM: person) == "certificate-profile")
     // Signed by a stranger in the owner's name.
     let key = try CertificateRequest(pem: request).publicKey
     let forged = try stranger.issuer.issue(
       OperationalDeviceProfile.template(owner: owner.identifier, device: device.identifier, now_s: testClock.now_s()), publicKey: key)
-    #expect(code { try device.claim(ownerPEM: ownerPEM, chainPEM: forged.pem, connection: 1) } == "certificate-untrusted")
+    #expect(await refusedClaim(device, ownerPEM: ownerPEM, chainPEM: forged.pem) == "certificate-untrusted")
     #expect(device.standing.phase == .provisioned)
     #expect(folder.read("operational.key") == nil)
-    #expect(code { try device.claim(ownerPEM: ownerPEM, chainPEM: good, connection: 1) } == nil)
+    try await claim(device)
   }
 
   /// Every way in which the folder can be wrong makes the device damaged, and never blank.
-  @Test func wrongFoldersAreDamage() throws {
+  @Test func wrongFoldersAreDamage() async throws {
     let device = try load()
     try provision(device)
-    try claim(device)
+    try await claim(device)
     let state = try #require(folder.read("state.json"))
     let otherKey = String(decoding: try PrivateKey.generateP256().pem().withUnsafeBytes { Array($0) }, as: UTF8.self)
     let deviceKey = try #require(folder.read("device.key"))
@@ -157,7 +170,7 @@ import Testing
     #expect(folder.read("device.key") == "x")
   }
 
-  @Test func callersAreJudgedByTheStateOfNow() throws {
+  @Test func callersAreJudgedByTheStateOfNow() async throws {
     let device = try load()
     let blank = try device.credentials().generation
     #expect(role(device.judge(maker.station, generation: blank)) == .station)
@@ -166,7 +179,7 @@ import Testing
     let provisioned = try device.credentials().generation
     let claimant = try ClaimantProfile.make(key: try PrivateKey.generateP256(), now_s: testClock.now_s())
     #expect(role(device.judge(claimant, generation: provisioned)) == .claimant)
-    try claim(device)
+    try await claim(device)
     let owned = try device.credentials().generation
     #expect(role(device.judge(claimant, generation: owned)) == nil)
     #expect(role(device.judge(maker.station, generation: owned)) == nil)
@@ -174,18 +187,28 @@ import Testing
       #expect(self.role(device.judge(try owner.person("kim", role).certificate, generation: owned)) == CallerRole(role))
       #expect(self.role(device.judge(try Owner().person("kim", role).certificate, generation: owned)) == nil)
     }
+    // The grade narrows whom the same certificates let in, at once.
+    func servedIn(_ grade: Grade) throws -> [CallerRole] {
+      grades.take(GradeReport(grade: grade, cause: .requested, event: 1, at_us: 1, decay_ms: 0, nonce: [], evidence: ""))
+      return try Role.allCases.compactMap { role(device.judge(try owner.person("kim", $0).certificate, generation: owned)) }
+    }
+    #expect(try servedIn(.restricted) == [.viewer, .operator, .admin])
+    #expect(try servedIn(.quarantined) == [.admin])
+    #expect(try servedIn(.locked) == [])
+    #expect(try servedIn(.normal) == [.viewer, .operator, .admin])
     // Past its end.
-    let late = try Device.load(folder: folder.path, maker: maker.authority, clock: WallClock(floor_s: testClock.now_s() + 91 * 86_400), log: DeviceLog())
+    let late = try Device.load(
+      folder: folder.path, maker: maker.authority, clock: WallClock(floor_s: testClock.now_s() + 91 * 86_400), log: DeviceLog(), grades: grades)
     #expect(late.standing.phase == .owned)
     #expect(role(late.judge(try owner.person("kim", .admin).certificate, generation: 1)) == nil)
   }
 
-  @Test func aChangeIsTold() throws {
+  @Test func aChangeIsTold() async throws {
     let device = try load()
     let told = Told()
     device.onChange { told.add($0) }
     try provision(device)
-    try claim(device)
+    try await claim(device)
     #expect(told.connections == [1, 2])
   }
 

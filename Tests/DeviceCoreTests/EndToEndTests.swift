@@ -80,13 +80,14 @@ import Testing
     try await readings.send("GET /v1/readings HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n")
     try await eventually("three readings") { readings.text.split(separator: "event: reading").count > 3 }
     let events = try await connect(runtime, try person(.viewer), trust: ownerTrust)
-    try await events.send("GET /v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+    try await events.send("GET /v1/events HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n")
     try await eventually("the stream's head") { events.text.contains("text/event-stream") }
     runtime.board.write("1\n", to: "gpio/button")
     try await eventually("the press of the button") { events.text.contains("\"active\":true,\"changedMicroseconds\":") }
     #expect(try await viewer.ask("GET", "/v1/inputs").body.contains("\"active\":true"))
     let logs = try await admin.ask("GET", "/v1/logs")
     #expect(logs.body.contains("set relay on") && logs.body.contains("the bench is set"))
+    #expect(try await viewer.ask("GET", "/v1/events").body.contains("\"kind\":\"input\""))
 
     try await eventually("heartbeats") { await runtime.supervisor.heartbeats > 1 }
     #expect(await runtime.supervisor.isReady)

@@ -105,15 +105,17 @@ struct MachineTests {
   }
 
   /// QEMU's own DHCP server answers a DISCOVER (RFC 2131 section 4.3.1) while the interface has no address.
-  @Test func aDHCPServerAnswers() throws {
-    try board.network.bringUp()
-    try board.network.clear()
-    let socket = OwnedDescriptor(adopting: try #require(try board.network.makeDHCPSocket()))
+  @Test func aDHCPServerAnswers() throws { try Self.expectDHCPAnswer(board.network) }
+
+  static func expectDHCPAnswer(_ network: any NetworkInterface) throws {
+    try network.bringUp()
+    try network.clear()
+    let socket = OwnedDescriptor(adopting: try #require(try network.makeDHCPSocket()))
     var discover = [UInt8](repeating: 0, count: 300)
     discover.replaceSubrange(0..<4, with: [1, 1, 6, 0])  // BOOTREQUEST, Ethernet, 6 bytes of address, 0 hops
     discover.replaceSubrange(4..<8, with: [0xca, 0xfe, 0xd0, 0x0d])  // transaction
     discover[10] = 0x80  // BROADCAST
-    discover.replaceSubrange(28..<34, with: try board.network.hardwareAddress())
+    discover.replaceSubrange(28..<34, with: try network.hardwareAddress())
     discover.replaceSubrange(236..<244, with: [99, 130, 83, 99, 53, 1, 1, 255])  // magic cookie, DHCPDISCOVER, end
     var everybody = sockaddr_in()
     everybody.sin_family = sa_family_t(AF_INET)

@@ -9,6 +9,7 @@ import Testing
     #expect(RouteRequest.replaceAddress(index: 2, address: 0x0a00_020f, prefixLength: 24).message(sequence: 8) == NetlinkFixtures.replaceAddress)
     #expect(
       RouteRequest.replaceDefaultRoute(index: 2, router: 0x0a00_0202, isOnLink: true).message(sequence: 9) == NetlinkFixtures.replaceDefaultRoute)
+    #expect(NftablesRequest.getCounter(table: "haechi", name: "undeclared").message(sequence: 7) == NetlinkFixtures.getCounter)
   }
 
   /// RFC 3021: two hosts share a prefix of 31 bits, so its last address is no broadcast.
@@ -27,16 +28,16 @@ import Testing
   @Test func verdictsAreRead() throws {
     let acknowledgement = try #require(NetlinkMessage.parse(NetlinkFixtures.acknowledgement)?.first)
     #expect(acknowledgement.sequence == 1)
-    #expect(RouteVerdict(acknowledgement)?.number == 0)
-    #expect(RouteVerdict(acknowledgement)?.text == "")
+    #expect(NetlinkVerdict(acknowledgement)?.number == 0)
+    #expect(NetlinkVerdict(acknowledgement)?.text == "")
     let refusal = try #require(NetlinkMessage.parse(NetlinkFixtures.refusal)?.first)
-    #expect(RouteVerdict(refusal)?.number == 101)
-    #expect(RouteVerdict(refusal)?.text == "Nexthop has invalid gateway")
+    #expect(NetlinkVerdict(refusal)?.number == 101)
+    #expect(NetlinkVerdict(refusal)?.text == "Nexthop has invalid gateway")
   }
 
   @Test func addressesAreRead() throws {
     let messages = try #require(NetlinkMessage.parse(NetlinkFixtures.addresses + NetlinkFixtures.done))
-    #expect(messages.map(\.type) == [RouteMessageType.newAddress, RouteMessageType.newAddress, RouteMessageType.done])
+    #expect(messages.map(\.type) == [RouteMessageType.newAddress, RouteMessageType.newAddress, NetlinkMessageType.done])
     let addresses = messages.compactMap(AddressFacts.init)
     #expect(addresses.map(\.address) == [0x7f00_0001, 0x0a00_020f])
     #expect(addresses.map(\.prefixLength) == [8, 24])
@@ -52,12 +53,35 @@ import Testing
     #expect(link.hardwareAddress == [0x52, 0x54, 0x00, 0x12, 0x34, 0x56])
   }
 
+  @Test func countersAreRead() throws {
+    let message = try #require(NetlinkMessage.parse(NetlinkFixtures.counter)?.first)
+    let counter = try #require(CounterFacts(message))
+    #expect(counter.name == "undeclared")
+    #expect(counter.packets == 3)
+    let refusal = try #require(NetlinkMessage.parse(NetlinkFixtures.noTable)?.first)
+    #expect(NetlinkVerdict(refusal)?.number == 2)
+    #expect(NetlinkVerdict(refusal)?.text == "")
+  }
+
+  /// The last eight bytes are the number: all of them count, and with one less there is none.
+  @Test func aCountHasEightBytes() throws {
+    let whole = NetlinkFixtures.counter
+    let largest = whole.dropLast(8) + [UInt8](repeating: 0xff, count: 8)
+    #expect(CounterFacts(try #require(NetlinkMessage.parse(Array(largest))?.first))?.packets == UInt64.max)
+    var short = Array(whole.dropLast(1))
+    short[0] = 103  // of the message
+    short[76] = 27  // of NFTA_OBJ_DATA
+    short[92] = 11  // of NFTA_COUNTER_PACKETS
+    #expect(CounterFacts(try #require(NetlinkMessage.parse(short)?.first)) == nil)
+  }
+
   @Test func oneKindIsNotTakenForAnother() throws {
     for bytes in NetlinkFixtures.all {
       for message in try #require(NetlinkMessage.parse(bytes)) {
         #expect((LinkFacts(message) != nil) == (message.type == RouteMessageType.newLink))
         #expect((AddressFacts(message) != nil) == (message.type == RouteMessageType.newAddress))
-        #expect((RouteVerdict(message) != nil) == (message.type == RouteMessageType.error))
+        #expect((CounterFacts(message) != nil) == (message.type == NftablesMessageType.newObject))
+        #expect((NetlinkVerdict(message) != nil) == (message.type == NetlinkMessageType.error))
       }
     }
   }
@@ -80,7 +104,7 @@ import Testing
     var bytes = NetlinkFixtures.acknowledgement
     bytes.replaceSubrange(16..<20, with: NetlinkEncoder.littleEndian(raw))
     let message = try #require(NetlinkMessage.parse(bytes)?.first)
-    #expect(RouteVerdict(message) == nil)
+    #expect(NetlinkVerdict(message) == nil)
   }
 
   /// What was written is read back, whatever the sizes.
@@ -110,7 +134,8 @@ import Testing
       for message in NetlinkMessage.parse(bytes) ?? [] {
         _ = LinkFacts(message)
         _ = AddressFacts(message)
-        _ = RouteVerdict(message)
+        _ = NetlinkVerdict(message)
+        _ = CounterFacts(message)
         parsed += 1
       }
     }

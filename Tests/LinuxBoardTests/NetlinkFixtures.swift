@@ -1,6 +1,6 @@
 @testable import LinuxBoard
 
-// Datagrams of rtnetlink, field by field. Those of the kernel were taken from a Linux 6.18 in a network namespace; the link's was shortened to
+// Datagrams of rtnetlink and nfnetlink, field by field. Those of the kernel were taken from a Linux 6.18 in a network namespace; the link's was shortened to
 // the attributes that are read and two that are not.
 enum NetlinkFixtures {
   static let setLinkUp = fixture([
@@ -116,5 +116,47 @@ enum NetlinkFixtures {
     ("00000000", "no error"),
   ])
 
-  static let all = [setLinkUp, replaceAddress, replaceDefaultRoute, acknowledgement, refusal, addresses, link, done]
+  static let getCounter = fixture([
+    ("38000000", "length 56"),
+    ("130a", "NFT_MSG_GETOBJ of NFNL_SUBSYS_NFTABLES"),
+    ("0500", "NLM_F_REQUEST | NLM_F_ACK"),
+    ("07000000", "sequence 7"),
+    ("00000000", "to the kernel"),
+    ("01 00 0000", "NFPROTO_INET, NFNETLINK_V0, resource 0"),
+    ("0b00 0100 68616563686900 00", "NFTA_OBJ_TABLE “haechi” and its padding"),
+    ("0f00 0200 756e6465636c6172656400 00", "NFTA_OBJ_NAME “undeclared” and its padding"),
+    ("0800 0300 00000001", "NFTA_OBJ_TYPE: NFT_OBJECT_COUNTER"),
+  ])
+
+  static let counter = fixture([
+    ("68000000", "length 104"),
+    ("120a", "NFT_MSG_NEWOBJ of NFNL_SUBSYS_NFTABLES"),
+    ("0000", "no flags"),
+    ("07000000", "sequence 7"),
+    ("11000000", "to this socket"),
+    ("01 00 0005", "NFPROTO_INET, NFNETLINK_V0, generation 5 of the rules"),
+    ("0b00 0100 68616563686900 00", "NFTA_OBJ_TABLE “haechi” and its padding"),
+    ("0f00 0200 756e6465636c6172656400 00", "NFTA_OBJ_NAME “undeclared” and its padding"),
+    ("0800 0300 00000001", "NFTA_OBJ_TYPE: NFT_OBJECT_COUNTER"),
+    ("0c00 0600 0000000000000004", "NFTA_OBJ_HANDLE"),
+    ("0800 0500 00000003", "NFTA_OBJ_USE: three rules"),
+    ("1c00 0400", "NFTA_OBJ_DATA, 28 bytes with its header"),
+    ("0c00 0100 0000000000000057", "NFTA_COUNTER_BYTES 87"),
+    ("0c00 0200 0000000000000003", "NFTA_COUNTER_PACKETS 3"),
+  ])
+
+  static let noTable = fixture([
+    ("2c000000", "length 44"),
+    ("0200", "NLMSG_ERROR"),
+    ("0003", "NLM_F_CAPPED | NLM_F_ACK_TLVS"),
+    ("07000000", "sequence 7"),
+    ("11000000", "to this socket"),
+    ("feffffff", "-2: ENOENT"),
+    ("38000000 130a 0500 07000000 00000000", "the request's header"),
+    ("0800 0200 14000000", "NLMSGERR_ATTR_OFFS: the attribute at byte 20"),
+  ])
+
+  static let all = [
+    setLinkUp, replaceAddress, replaceDefaultRoute, acknowledgement, refusal, addresses, link, done, getCounter, counter, noTable,
+  ]
 }

@@ -26,15 +26,16 @@ final class NetworkNamespace {
   static let farAddress: UInt32 = 0x0a00_0202  // 10.0.2.2
 
   /// A conversation about the far end.
-  let farRoutes: RouteSocket
+  let farRoutes: NetlinkSocket
   /// A UDP socket of the far end.
   private let farSocket: OwnedDescriptor
 
-  /// unshare(2), which Swift's overlay of glibc hides.
-  private static let unshare: (@convention(c) (CInt) -> CInt)? = {
-    guard let symbol = dlsym(nil, "unshare") else { return nil }
-    return unsafeBitCast(symbol, to: (@convention(c) (CInt) -> CInt).self)
-  }()
+  /// Both namespaces, to go to and fro.
+  private let near: OwnedDescriptor
+  private let far: OwnedDescriptor
+
+  private static let unshare = hiddenCall("unshare", as: (@convention(c) (CInt) -> CInt).self)
+  private static let setns = hiddenCall("setns", as: (@convention(c) (CInt, CInt) -> CInt).self)
   private static let newNetwork: CInt = 0x4000_0000  // CLONE_NEWNET
   private static let newHostName: CInt = 0x0400_0000  // CLONE_NEWUTS
 
@@ -79,11 +80,12 @@ final class NetworkNamespace {
   private init() throws {
     try Self.enter()
     // These stay in the first namespace, which becomes the far end's, when the thread goes on to the next.
-    farRoutes = try RouteSocket(groups: 0)
+    farRoutes = try NetlinkSocket(.route, groups: 0, code: "network-failed")
     farSocket = OwnedDescriptor(adopting: socket(AF_INET, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
-    let far = OwnedDescriptor(adopting: open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC))
+    far = OwnedDescriptor(adopting: open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC))
     try Self.enter()
-    try RouteSocket(groups: 0).request(Self.makeCable(farNamespace: far.number), subject: "a cable")
+    near = OwnedDescriptor(adopting: open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC))
+    try NetlinkSocket(.route, groups: 0, code: "network-failed").request(Self.makeCable(farNamespace: far.number), subject: "a cable")
     try farRoutes.request(
       RouteRequest.replaceAddress(index: Self.farIndex, address: Self.farAddress, prefixLength: 24), subject: "the far end's address")
     try setFarUp(true)
@@ -117,6 +119,16 @@ final class NetworkNamespace {
 
   /// What an encoder wrote behind its header.
   private static func body(of encoder: NetlinkEncoder) -> [UInt8] { Array(encoder.message(sequence: 0).dropFirst(16)) }
+
+  /// Does something at the far end: a socket stays where it was made.
+  func inFar<Value>(_ body: () throws -> Value) throws -> Value {
+    guard let setns = Self.setns, setns(far.number, Self.newNetwork) == 0 else {
+      throw SystemCallError("setns", number: errno, subject: "the far end")
+    }
+    let result = Result { try body() }
+    guard setns(near.number, Self.newNetwork) == 0 else { throw SystemCallError("setns", number: errno, subject: "the near end") }
+    return try result.get()
+  }
 
   /// Plugs the cable in at the far end, or pulls it out.
   func setFarUp(_ up: Bool) throws {
@@ -156,10 +168,10 @@ final class NetworkNamespace {
   }
 }
 
-/// The next datagram of a socket as text; nil where none came within five seconds.
-func nextDatagram(_ socket: CInt) -> String? {
+/// The next datagram of a socket as text; nil where none came within `patience_ms`.
+func nextDatagram(_ socket: CInt, patience_ms: CInt = 5_000) -> String? {
   var waiting = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-  guard poll(&waiting, 1, 5_000) == 1 else { return nil }
+  guard poll(&waiting, 1, patience_ms) == 1 else { return nil }
   var bytes = [UInt8](repeating: 0, count: 1500)
   let count = recv(socket, &bytes, bytes.count, 0)
   return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)

@@ -9,13 +9,19 @@ struct SandboxTests {
   @Test("event loops, sockets, tasks, timers and files work in it")
   func work() throws { #expect(try probe("work") == .exited(code: 0)) }
 
-  @Test("what is refused with an error", arguments: ["files", "other-process", "port", "limits"])
+  @Test("libmosquitto connects, and the C library's resolver asks, in it")
+  func mqtt() throws { #expect(try probe("mqtt") == .exited(code: 0)) }
+
+  @Test("what is refused with an error", arguments: ["files", "other-process", "port", "limits", "socket-pair"])
   func refused(what: String) throws { #expect(try probe(what) == .exited(code: 0)) }
 
   @Test(
     "what ends the process with SIGSYS",
     arguments: ["execute", "fork", "signal", "netlink", "raw-socket", "code", "code-later", "user", "device-node"])
   func killed(what: String) throws { #expect(try probe(what) == .killed(signal: SIGSYS)) }
+
+  @Test("a worker keeps no right, or the network's alone", arguments: ["worker", "worker-network"])
+  func workers(what: String) throws { #expect(try probe(what) == .exited(code: 0)) }
 
   /// Starts `sandbox-probe`, which stands beside this test's own executable, and waits for its end.
   private func probe(_ what: String) throws -> ProcessEnd {

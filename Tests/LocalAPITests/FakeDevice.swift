@@ -40,6 +40,28 @@ final class FakeDevice: DeviceService {
     ActuatorsDocument(actuators: [ActuatorDocument(name: "relay", on: state.withLockedValue { $0.relay }, safe: false)])
   }
   func inputs() -> InputsDocument { InputsDocument(inputs: [InputDocument(name: "button", active: false, changedMicroseconds: 7)]) }
+  func events() -> EventsDocument {
+    let grade = GradeEventDocument(grade: "restricted", cause: "authentication-failures", evidence: "20 refused", event: 1, uptimeMilliseconds: 4)
+    return EventsDocument(events: [EventDocument(sequence: 1, uptimeMilliseconds: 4, .grade(grade))], forgotten: 0)
+  }
+  func guardState() -> GuardDocument {
+    GuardDocument(
+      grade: "restricted", cause: "authentication-failures", evidence: "20 refused", event: 1, sinceMicroseconds: 4_000,
+      decaysInMilliseconds: 59_000, nonce: String(repeating: "5a", count: 32))
+  }
+  func cloud() -> CloudDocument {
+    CloudDocument(
+      state: "waiting", host: "broker.example", port: 8883, error: .init(code: "certificate-untrusted", reason: "of another CA"), published: 3,
+      acknowledged: 2, dropped: 1, connections: 1)
+  }
+  func release(_ request: ReleaseRequest, caller: String) async throws(Problem) -> GuardDocument {
+    state.withLockedValue { $0.changes.append("release of event \(request.event) by \(caller)") }
+    return guardState()
+  }
+  func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument {
+    state.withLockedValue { $0.changes.append("bind to \(request.host) by \(caller)") }
+    return cloud()
+  }
   func logs(after: UInt64) -> LogsDocument {
     LogsDocument(records: [LogDocument(sequence: after + 1, uptimeMilliseconds: 5, level: "info", source: "core", text: "hello")], forgotten: 0)
   }

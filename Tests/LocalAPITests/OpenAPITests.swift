@@ -65,6 +65,8 @@ import Testing
     let types: [Operation: any Decodable.Type] = [
       .getInfo: InfoDocument.self, .getStatus: StatusDocument.self, .getReadings: ReadingsDocument.self, .getActuators: ActuatorsDocument.self,
       .getActuator: ActuatorDocument.self, .putActuator: ActuatorDocument.self, .getInputs: InputsDocument.self, .getLogs: LogsDocument.self,
+      .getEvents: EventsDocument.self, .getGuard: GuardDocument.self, .postRelease: GuardDocument.self, .getCloud: CloudDocument.self,
+      .putCloud: CloudDocument.self,
       .getProvisioning: ProvisioningDocument.self, .putProvisioning: LifeCycleDocument.self, .getClaim: ClaimOfferDocument.self,
       .postClaim: LifeCycleDocument.self,
     ]
@@ -75,7 +77,8 @@ import Testing
       _ = try JSONDecoder().decode(type, from: Data(example.encoded.utf8))
     }
     let requests: [Operation: any RequestDocument.Type] = [
-      .putActuator: ActuatorRequest.self, .putProvisioning: ProvisioningRequest.self, .postClaim: ClaimRequest.self,
+      .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self, .putProvisioning: ProvisioningRequest.self,
+      .postClaim: ClaimRequest.self,
     ]
     for item in described where item.endpoint.takesBody {
       let (schema, example) = try #require(json(item.operation["requestBody"]?["content"]))

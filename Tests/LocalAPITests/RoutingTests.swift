@@ -9,6 +9,8 @@ import Testing
   static let goodBodies: [Operation: String] = [
     .putActuator: #"{"on":true}"#,
     .putProvisioning: #"{"serialNumber":"HC-1","certificateChain":"pem"}"#,
+    .postRelease: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .putCloud: #"{"host":"broker.example","port":8883,"authority":"pem","event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .postClaim: #"{"ownerCertificate":"pem","certificateChain":"pem"}"#,
   ]
 

@@ -1,7 +1,33 @@
+import Glibc
 import NIOCore
 import NIOPosix
 
 @testable import OperatorKit
+
+/// A TCP port of the loopback that is taken and at which nobody listens, for as long as this lives.
+final class SilentPort {
+  let number: Int
+  private let descriptor: CInt
+
+  init() throws {
+    let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+    self.descriptor = descriptor
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0 }
+    }
+    guard isBound else {
+      close(descriptor)
+      throw OperatorError("unreachable", "no port of the loopback could be taken")
+    }
+    number = Int(UInt16(bigEndian: address.sin_port))
+  }
+
+  deinit { close(descriptor) }
+}
 
 /// A server without TLS that answers whatever comes with the same bytes, in pieces, and closes if told to.
 final class CannedServer: Sendable {

@@ -100,14 +100,16 @@ import Testing
   }
 
   @Test func nobodyThereIsSaidSo() async throws {
-    // The server's port is free again when this runs, and nothing listens there.
-    let endpoint = try await CannedServer.with([]) { $0.endpoint }
+    // Bound, so that no other test's server gets the port, and nobody listens.
+    let port = try SilentPort()
+    let endpoint = Endpoint(host: "127.0.0.1", port: port.number)
     let error = try await failure {
       try await DeviceConnection.with(endpoint, security: .plain) { (connection) throws(OperatorError) in
         try await connection.exchange(DeviceRequest(.get, "/"))
       }
     }
     #expect(error.code == "unreachable" && error.mayPassByItself && error.exitCode == 69, "\(error)")
+    withExtendedLifetime(port) {}
     let nameless = try await failure {
       try await DeviceConnection.with(Endpoint(host: "no-such-host.invalid", port: 1), security: .plain) {
         (connection) throws(OperatorError) in

@@ -63,54 +63,18 @@ final class TestDevice: Sendable {
     supervisor.send(.input(name: ShortName("button") ?? .unnamed, value: isActive, at_us: BootClock.now_us()))
   }
 
+  /// The supervisor has seen something that only the owner ends.
+  func quarantine() { supervisor.change(to: .quarantined, .crashLoop, evidence: "3 starts") }
+
+  /// What the supervisor was ordered to open the network for, newest last.
+  var destinations: [CloudDestination] { supervisor.destinations }
+
   /// Orderly, as the supervisor asks for it.
   func end() async {
     supervisor.send(.shutdown(grace_ms: 500))
     _ = await running.result
     supervisor.stop()
   }
-}
-
-/// The other end of the runtime's link: tells two lines and drives one.
-private final class InMemorySupervisor: Sendable {
-  private let descriptor: CInt
-  /// What the runtime logged.
-  let lines = Mutex<[String]>([])
-
-  init(descriptor: CInt) { self.descriptor = descriptor }
-  // Not when the reading thread ends: a number that is free again may be another socket by the time `stop` uses it.
-  deinit { close(descriptor) }
-
-  func send(_ message: SupervisorMessage) {
-    let packet = SupervisorPacket.encode(message)
-    _ = Glibc.send(descriptor, packet, packet.count, CInt(MSG_NOSIGNAL))
-  }
-
-  func start() {
-    send(.started(count: 1, cause: .boot))
-    send(.phase(PhaseReport(name: ShortName("mounts") ?? .unnamed, started_us: 1000, duration_us: 2000, outcome: .done, detail: "")))
-    send(.phasesComplete)
-    send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
-    send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
-    send(.link(up: true))
-    NIOThreadPool.singleton.submit { _ in
-      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.size)
-      while true {
-        let count = recv(self.descriptor, &buffer, buffer.count, 0)
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else { break }
-        switch try? SupervisorPacket.decodeRuntimeMessage(Array(buffer[..<count])) {
-        case .setOutput(let request, let name, _): self.send(.answer(request: request, name.text == "relay" ? .done : .unknownName))
-        case .setHostName(let request, _): self.send(.answer(request: request, .done))
-        case .log(_, let source, let text): self.lines.withLock { $0.append("\(source): \(text)") }
-        default: break
-        }
-      }
-    }
-  }
-
-  /// Makes the reading thread see the end.
-  func stop() { shutdown(descriptor, CInt(SHUT_RDWR)) }
 }
 
 /// Measures twenty times a second.

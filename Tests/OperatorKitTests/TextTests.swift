@@ -97,7 +97,7 @@ import Testing
     #expect(lines == [])
     lines = view.take(.actuators([Actuator(name: "relay", on: true, safe: false)]), time: "12:00:06")
     #expect(lines == ["12:00:06  relay is on (safe: off)"])
-    lines = view.take(.input(Input(name: "button", active: true)), time: "12:00:07")
+    lines = view.take(.event(.input(Input(name: "button", active: true))), time: "12:00:07")
     #expect(lines == ["12:00:07  button is active"])
     lines = view.take(.trouble("gone"), time: "12:00:08")
     #expect(lines == ["12:00:08  gone"])
@@ -130,7 +130,7 @@ import Testing
     var view = LiveView(name: "node")
     for number in 0..<1_000 {
       _ = view.take(.reading(Reading(name: "r\(number)", value: 1, unit: "", time: "", simulated: false)), time: "")
-      _ = view.take(.input(Input(name: "i\(number)", active: true)), time: "")
+      _ = view.take(.event(.input(Input(name: "i\(number)", active: true))), time: "")
     }
     #expect(view.picture(width: 80).count < 100)
   }

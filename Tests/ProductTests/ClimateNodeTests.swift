@@ -28,7 +28,7 @@ private final class BenchSensors: Sensors {
   private func start() -> Task<Void, any Error> {
     for (name, isOutput) in [("relay", true), ("status-led", true), ("button", false)] { hub.announceLine(name, isOutput: isOutput, value: false) }
     hub.connect { (_, _) async throws(SupervisorError) in .done }
-    let context = ProductContext(hub: hub, sensors: sensors, phase: { .owned })
+    let context = ProductContext(hub: hub, sensors: sensors, phase: { .owned }, gradeNow: { .normal })
     return Task { try await ClimateNode().run(context) }
   }
 

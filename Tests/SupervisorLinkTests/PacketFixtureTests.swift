@@ -32,6 +32,19 @@ struct PacketFixtureTests {
     try expect("01 09 03 0000000000000005 03 ed95b4", .log(level: .warning, at_us: 5, text: "해"))
     // kind 0a shutdown: 2,000 ms
     try expect("01 0a 000007d0", .shutdown(grace_ms: 2_000))
+    // kind 0b grade: 2 (quarantined), cause 5 (undeclared egress), event 3, since 256 us, ends by itself after 0 ms (never), 32 bytes of nonce,
+    // evidence of 2 bytes "7p"
+    try expect(
+      "01 0b 02 05 0000000000000003 0000000000000100 00000000 " + String(repeating: "c3", count: 32) + " 02 3770",
+      .grade(
+        GradeReport(
+          grade: .quarantined, cause: .undeclaredEgress, event: 3, at_us: 256, decay_ms: 0, nonce: [UInt8](repeating: 0xc3, count: 32), evidence: "7p")))
+    // kind 0c destination: host of 3 bytes "b.x", port 8883, two addresses: 4 bytes 10.0.2.2, 16 bytes fd00::1
+    let destination = try #require(CloudDestination(host: "b.x", port: 8883))
+    let addresses = try [#require(NetworkAddress("10.0.2.2")), #require(NetworkAddress("fd00::1"))]
+    try expect(
+      "01 0c 03 622e78 22b3 02 04 0a000202 10 fd000000000000000000000000000001",
+      .destination(DestinationReport(destination: destination, addresses: addresses)))
   }
 
   @Test("from the runtime")
@@ -53,6 +66,23 @@ struct PacketFixtureTests {
     try expect("01 86 0000000b 03 682d31", .setHostName(request: 11, name("h-1")))
     // kind 87 log: level 1 (info), source "api", text of 2 bytes "ok"
     try expect("01 87 01 03 617069 02 6f6b", .log(level: .info, source: name("api"), text: "ok"))
+    // kind 88 raise grade: request 12, 1 (restricted), cause 1 (authentication failures), evidence of 2 bytes "21"
+    try expect("01 88 0000000c 01 01 02 3231", .raiseGrade(request: 12, .restricted, .authenticationFailures, evidence: "21"))
+    // kind 89 pin owner (a large packet): request 13, 10 bytes of device id, certificate of 3 bytes
+    try expect(
+      "01 89 0000000d 00112233445566778899 0003 308201",
+      .pinOwner(request: 13, device: Array(bytes(hexadecimal: "00112233445566778899") ?? []), certificate: [0x30, 0x82, 0x01]))
+    // kind 8a statement (a large packet): request 14, 2 (bind cloud), event 1, 32 bytes of nonce, body of 5 bytes (port 8883, "b.x"),
+    // certificate of 1 byte, signature of 2 bytes
+    let statement = try #require(
+      SignedStatement(
+        kind: .bindCloud, event: 1, nonce: [UInt8](repeating: 0xc3, count: 32), body: [0x22, 0xb3, 0x62, 0x2e, 0x78], certificate: [0x30],
+        signature: [0x30, 0x45]))
+    try expect(
+      "01 8a 0000000e 02 0000000000000001 " + String(repeating: "c3", count: 32) + " 05 22b3622e78 0001 30 02 3045",
+      .statement(request: 14, statement))
+    // kind 8b destination addresses: request 15, one address of 4 bytes, 192.0.2.1
+    try expect("01 8b 0000000f 01 04 c0000201", .destinationAddresses(request: 15, [#require(NetworkAddress("192.0.2.1"))]))
   }
 
   private func expect(_ digits: String, _ message: SupervisorMessage) throws {

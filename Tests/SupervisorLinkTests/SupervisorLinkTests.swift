@@ -37,8 +37,18 @@ extension SeededGenerator {
   mutating func number32() -> UInt32 { pick([0, 1, .max, UInt32.random(in: 0 ... .max, using: &self)]) }
   mutating func number64() -> UInt64 { pick([0, 1, .max, UInt64.random(in: 0 ... .max, using: &self)]) }
 
+  mutating func bytes(_ count: ClosedRange<Int>) -> [UInt8] {
+    (0..<Int.random(in: count, using: &self)).map { _ in UInt8.random(in: 0...255, using: &self) }
+  }
+  mutating func addresses() -> [NetworkAddress] {
+    (0..<Int.random(in: 0...4, using: &self)).compactMap { _ in NetworkAddress(bytes: bytes(pick([4...4, 16...16]))) }
+  }
+  mutating func destination() -> CloudDestination? {
+    CloudDestination(host: pick(["broker.example", "b", "192.0.2.7", "fd00::7"]), port: UInt16.random(in: 1...65_535, using: &self))
+  }
+
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<10, using: &self) {
+    switch Int.random(in: 0..<12, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -47,7 +57,7 @@ extension SeededGenerator {
     case 2: .phasesComplete
     case 3: .line(name: name(), isOutput: .random(using: &self), value: .random(using: &self))
     case 4: .input(name: name(), value: .random(using: &self), at_us: number64())
-    case 5: .answer(request: number32(), pick([.done, .unknownName, .refused, .failed]))
+    case 5: .answer(request: number32(), pick([.done, .unknownName, .refused, .failed, .notInThisGrade, .stale, .notPermitted, .busy]))
     case 6: .link(up: .random(using: &self))
     case 7:
       .rootOfTrust(
@@ -55,12 +65,18 @@ extension SeededGenerator {
           kind: pick([.none, .tpm2, .development]), manufacturer: text(16),
           secureBootState: pick([[], (0..<32).map { _ in UInt8.random(in: 0...255, using: &self) }])))
     case 8: .log(level: pick(LogLevel.allCases), at_us: number64(), text: text(160))
+    case 9:
+      .grade(
+        GradeReport(
+          grade: pick(Grade.allCases), cause: pick(GradeCause.allCases), event: number64(), at_us: number64(), decay_ms: number32(),
+          nonce: bytes(32...32), evidence: text(120)))
+    case 10: destination().map { .destination(DestinationReport(destination: $0, addresses: addresses())) } ?? .phasesComplete
     default: .shutdown(grace_ms: number32())
     }
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<7, using: &self) {
+    switch Int.random(in: 0..<11, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -71,6 +87,14 @@ extension SeededGenerator {
         request: number32(), NetworkLease(prefix: prefix, router: number32(), resolvers: resolvers, valid_s: number32()))
     case 4: return .dropLease(request: number32())
     case 5: return .setHostName(request: number32(), name())
+    case 6: return .raiseGrade(request: number32(), pick(Grade.allCases), pick(GradeCause.allCases), evidence: text(120))
+    case 7: return .pinOwner(request: number32(), device: bytes(10...10), certificate: bytes(0...1_024))
+    case 8:
+      let statement = SignedStatement(
+        kind: pick(StatementKind.allCases), event: number64(), nonce: bytes(32...32), body: bytes(0...66), certificate: bytes(0...1_024),
+        signature: bytes(0...80))
+      return statement.map { .statement(request: number32(), $0) } ?? .ready
+    case 9: return .destinationAddresses(request: number32(), addresses())
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }
@@ -78,7 +102,7 @@ extension SeededGenerator {
 
 @Suite("The binary form of the link")
 struct SupervisorLinkTests {
-  @Test("every message comes back as it was, in a packet of the one size", arguments: [1, 2, 3] as [UInt64])
+  @Test("every message comes back as it was, in a packet of its kind's one size", arguments: [1, 2, 3] as [UInt64])
   func roundTrip(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     for _ in 0..<5_000 {
@@ -89,7 +113,7 @@ struct SupervisorLinkTests {
 
       let up = generator.runtimeMessage()
       let upPacket = SupervisorPacket.encode(up)
-      #expect(upPacket.count == SupervisorPacket.size)
+      #expect(upPacket.count == SupervisorPacket.size(ofKind: upPacket[1]))
       #expect(try SupervisorPacket.decodeRuntimeMessage(upPacket) == up)
     }
   }
@@ -107,7 +131,8 @@ struct SupervisorLinkTests {
       case 1:
         packet = [UInt8](repeating: 0, count: SupervisorPacket.size)
         packet[0] = SupervisorPacket.version
-        packet[1] = generator.pick([UInt8](0x01...0x0a) + [UInt8](0x81...0x87))
+        packet[1] = generator.pick([UInt8](0x01...0x0c) + [UInt8](0x81...0x8b))
+        packet += [UInt8](repeating: 0, count: SupervisorPacket.size(ofKind: packet[1]) - packet.count)
         for index in 2..<Int.random(in: 2...SupervisorPacket.size, using: &generator) { packet[index] = UInt8.random(in: 0...3, using: &generator) }
       default:
         packet =
@@ -143,7 +168,10 @@ struct SupervisorLinkTests {
     #expect(refusal(ofRuntime: Array(ready.dropLast())) == "packet-size")
     #expect(refusal(ofRuntime: ready + [0]) == "packet-size")
     #expect(refusal(ofRuntime: changed(ready, at: 0, to: 2)) == "packet-version")
-    #expect(refusal(ofRuntime: changed(ready, at: 1, to: 0x88)) == "packet-kind")
+    #expect(refusal(ofRuntime: changed(ready, at: 1, to: 0x8c)) == "packet-kind")
+    // A kind that carries a certificate comes in a large packet only, and no other does.
+    #expect(refusal(ofRuntime: changed(ready, at: 1, to: 0x89)) == "packet-size")
+    #expect(refusal(ofRuntime: ready + [UInt8](repeating: 0, count: 1_024)) == "packet-size")
     #expect(refusal(ofRuntime: changed(ready, at: 2, to: 1)) == "packet-padding")
     #expect(refusal(ofRuntime: changed(ready, at: 255, to: 1)) == "packet-padding")
     let relay = packet("01 83 00000007 05 72656c6179 01")
@@ -158,6 +186,12 @@ struct SupervisorLinkTests {
     #expect(refusal(ofRuntime: packet("01 87 05 03 617069 00")) == "packet-field")  // a level beyond error
     #expect(refusal(ofRuntime: packet("01 87 04 03 617069 02 c3 28")) == "packet-field")  // broken UTF-8
     #expect(refusal(ofRuntime: packet("01 87 04 03 617069 a1")) == "packet-field")  // 161 bytes of text
+    #expect(refusal(ofRuntime: packet("01 88 00000001 04 01 00")) == "packet-field")  // a grade beyond locked
+    #expect(refusal(ofRuntime: packet("01 8b 00000001 05")) == "packet-field")  // five addresses
+    #expect(refusal(ofRuntime: packet("01 8b 00000001 01 05 0102030405")) == "packet-field")  // an address of five bytes
+    #expect(refusal(ofRuntime: packet("01 89 00000001 00112233445566778899 0401")) == "packet-field")  // a certificate of 1,025 bytes
+    #expect(refusal(ofSupervisor: packet("01 0c 01 42 22b3 00")) == "packet-field")  // a host in upper case
+    #expect(refusal(ofSupervisor: packet("01 0c 01 62 0000 00")) == "packet-field")  // port 0
     #expect(refusal(ofSupervisor: packet("01 08 01 04 49424d20 1f " + String(repeating: "aa ", count: 31))) == "packet-field")  // half a digest
   }
 
@@ -178,6 +212,10 @@ struct SupervisorLinkTests {
     let phase = PhaseReport(
       name: name, started_us: .max, duration_us: .max, outcome: .failed, detail: String(repeating: "d", count: 96))
     let log = RuntimeMessage.log(level: .error, source: name, text: String(repeating: "t", count: 160))
+    let statement = SignedStatement(
+      kind: .bindCloud, event: .max, nonce: [UInt8](repeating: 1, count: 32), body: [UInt8](repeating: 1, count: 66),
+      certificate: [UInt8](repeating: 1, count: 1_024), signature: [UInt8](repeating: 1, count: 80))
+    #expect(statement.map { SupervisorPacket.encode(.statement(request: .max, $0)).last } == 0)
     // The last byte of a packet that was not cut is padding.
     #expect(SupervisorPacket.encode(.phase(phase)).last == 0)
     #expect(SupervisorPacket.encode(log).last == 0)
@@ -209,5 +247,5 @@ struct SupervisorLinkTests {
 /// Hexadecimal digits with spaces, filled up with zeros to a whole packet.
 func packet(_ digits: String) -> [UInt8] {
   let fields = bytes(hexadecimal: digits.filter { $0 != " " }) ?? []
-  return fields + [UInt8](repeating: 0, count: SupervisorPacket.size - fields.count)
+  return fields + [UInt8](repeating: 0, count: SupervisorPacket.size(ofKind: fields.dropFirst().first ?? 0) - fields.count)
 }

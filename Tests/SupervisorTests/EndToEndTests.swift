@@ -46,10 +46,12 @@ struct EndToEndTests {
     #expect(try device.stop(SIGINT) == 0)
   }
 
-  @Test("three runtimes in a row that do not settle: outputs safe, and the host process ends with the status of a restart")
+  @Test("runtimes in a row that do not settle: three quarantine the device; three more, and the host process ends with the status of a restart")
   func ceiling() throws {
     let device = try RunningDevice()
-    for (start, cause) in [(1, "boot"), (2, "ended"), (3, "ended")] { kill(try device.runtime(start: start, cause: cause), SIGKILL) }
+    for start in 1...6 { kill(try device.runtime(start: start, cause: start == 1 ? "boot" : "ended"), SIGKILL) }
+    try device.waitForLog("grade quarantined: crash-loop: 3 runtimes in a row")
+    #expect(device.policy.contains("grade quarantined"))
     #expect(try device.end() == 75)
     try device.waitForLog("the machine starts anew: 3 runtimes in a row")
     try device.waitForLog("shutdown outputs-safe: done")
@@ -154,6 +156,8 @@ final class RunningDevice {
     remove(folder)
   }
 
+  /// The rules that a real board would enforce now.
+  var policy: String { contents(folder + "/device/policy") ?? "" }
   var logLines: [String] { (contents(folder + "/log") ?? "").split(separator: "\n").map(String.init) }
 
   /// Generous: a loaded machine is slow, and nothing is measured here.

@@ -1,4 +1,5 @@
 import BoardAPI
+import Foundations
 
 /// What happened, in order, on the fake board and in the fake host.
 final class Journal {
@@ -74,6 +75,22 @@ final class FakeNetwork: NetworkInterface {
   private func fail() throws(BoardError) { if fails { throw BoardError(code: "network-broken", reason: "eth0: no such device") } }
 }
 
+final class FakePolicy: NetworkPolicy {
+  let journal: Journal
+  var applied: [NetworkPolicyRules] = []
+  var undeclared: UInt64 = 0
+  var fails = false
+  init(journal: Journal) { self.journal = journal }
+
+  func apply(_ rules: NetworkPolicyRules) throws(BoardError) {
+    if fails { throw BoardError(code: "policy-failed", reason: "nftables: no buffer space") }
+    applied.append(rules)
+    undeclared = 0
+    journal.note("policy \(rules.grade.word)")
+  }
+  func undeclaredPackets() throws(BoardError) -> UInt64 { undeclared }
+}
+
 final class FakeRootOfTrust: RootOfTrust {
   func facts() throws(BoardError) -> RootOfTrustFacts {
     RootOfTrustFacts(kind: .tpm2, manufacturer: "IBM ", secureBootState: [UInt8](repeating: 7, count: 32))
@@ -95,6 +112,7 @@ final class FakeBoard: Board {
   let journal: Journal
   let fakeGpio: FakeGpio
   let fakeNetwork: FakeNetwork
+  let fakePolicy: FakePolicy
   let fakeWatchdog = FakeWatchdog()
   let fakeConsole = FakeConsole()
   var earlyPhases: [BoardPhase] = []
@@ -103,6 +121,7 @@ final class FakeBoard: Board {
     self.journal = journal
     fakeGpio = FakeGpio(journal: journal)
     fakeNetwork = FakeNetwork(journal: journal)
+    fakePolicy = FakePolicy(journal: journal)
   }
 
   let name = "fake"
@@ -114,6 +133,7 @@ final class FakeBoard: Board {
   var gpio: any Gpio { fakeGpio }
   var watchdog: (any WatchdogTimer)? { fakeWatchdog }
   var network: any NetworkInterface { fakeNetwork }
+  var networkPolicy: any NetworkPolicy { fakePolicy }
   let rootOfTrust: any RootOfTrust = FakeRootOfTrust()
   var console: (any Console)? { fakeConsole }
   let runtimeStateFolder = "/nonexistent"

@@ -34,6 +34,12 @@ final class FakeHost: ProcessHost {
   init(journal: Journal) { self.journal = journal }
 
   func now_us() -> UInt64 { now }
+  /// Different at each call, and the same in each run.
+  func randomBytes(_ count: Int) -> [UInt8] {
+    nonces += 1
+    return [UInt8](repeating: nonces, count: count)
+  }
+  private var nonces: UInt8 = 0
 
   func wait(for descriptors: [CInt], toSend: Bool, timeout_ms: UInt32) {
     // As poll(2): at once where something is there already.
@@ -82,7 +88,7 @@ final class FakeHost: ProcessHost {
     if !survivesKill { end(process, .killed(signal: 9)) }
   }
 
-  func startWorker(_ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
+  func startWorker(keepsNetwork: Bool, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
     nextProcess += 1
     if workerRuns {
       workerResults[nextProcess] = job()
@@ -121,7 +127,7 @@ struct Rig {
   init(limits: SupervisorLimits = SupervisorLimits()) {
     board = FakeBoard(journal: journal)
     host = FakeHost(journal: journal)
-    supervisor = Supervisor(board: board, host: host, limits: limits)
+    supervisor = Supervisor(board: board, host: host, limits: limits) { statement, _, _ in statement.signature == [1] }
   }
 
   /// Turns until `condition` holds or the loop ends; at most `most` turns.

@@ -130,7 +130,8 @@ struct MessageTests {
     default: rig.host.say(.ready)
     }
     _ = rig.supervisor.turn()
-    #expect(rig.journal.entries == ["safe", "kill"])
+    #expect(rig.journal.entries.prefix(2) == ["safe", "kill"])
+    #expect(rig.supervisor.guardState.cause == .linkViolation)
     rig.turn { rig.isAlive && !rig.host.heard.isEmpty }
     #expect(rig.host.heard.first == .started(count: 2, cause: .violation))
   }
@@ -144,7 +145,7 @@ struct MessageTests {
     // A second refills 256; more than what is left of the burst follows.
     for _ in 0..<1_000 { rig.host.say(.log(level: .info, source: name("api"), text: "flood")) }
     rig.turn { rig.journal.entries.contains("kill") }
-    #expect(rig.journal.entries == ["safe", "kill"])
+    #expect(rig.journal.entries.prefix(2) == ["safe", "kill"])
   }
 
   @Test("one that does not read is killed, and never makes the supervisor wait")

@@ -27,13 +27,15 @@ struct RestartTests {
     }
     #expect(rig.supervisor.startCount == 101)
 
-    // Faster than it settles.
+    // Faster than it settles: three times lead to quarantine, three more to a machine that starts anew.
     var verdict = Supervisor.Verdict.goOn
-    for _ in 0..<3 {
+    for number in 1...6 {
       rig.turn { rig.isAlive }
       try #require(rig.isAlive)
       rig.host.crash(.killed(signal: 9))
+      #expect(verdict == .goOn)
       verdict = rig.supervisor.turn()
+      #expect(rig.supervisor.guardState.grade == (number < 3 ? .normal : .quarantined))
     }
     guard case .restart(let reason) = verdict else {
       Issue.record("no restart but \(verdict)")
@@ -97,7 +99,7 @@ struct RestartTests {
     #expect(rig.board.fakeGpio.areOutputsSafe)
   }
 
-  @Test("one that never says it serves is killed, three of them restart the machine")
+  @Test("one that never says it serves is killed; three of them quarantine the device, three more restart the machine")
   func neverReady() {
     let rig = Rig()
     rig.host.isHealthy = false
@@ -108,7 +110,7 @@ struct RestartTests {
       Issue.record("no restart but \(verdict)")
       return
     }
-    #expect(rig.supervisor.startCount == 3)
+    #expect(rig.supervisor.startCount == 6)
   }
 
   @Test("a sandbox violation is told to the next runtime, and in the log")
@@ -146,7 +148,7 @@ struct RestartTests {
       Issue.record("no restart")
       return
     }
-    #expect(rig.host.startTimes.count == 3)
+    #expect(rig.host.startTimes.count == 6)
   }
 
   @Test("one that closes its link and stays is killed for it")

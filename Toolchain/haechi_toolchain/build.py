@@ -33,6 +33,8 @@ class Request:
     package_path: pathlib.Path
     jobs: int | None
     also_libraries: list
+    # HAECHI_PRODUCT for Package.swift; empty for Sources/Product.
+    haechi_product: str = ""
 
 
 class MadeSdk:
@@ -179,9 +181,7 @@ def cross_build(request, steps):
     chosen.prepare()
 
     # A folder for everything that changes how all files are compiled, so that turning from one to the other rebuilds nothing.
-    kind = "tests" if request.build_tests else "product"
-    name = hashlib.sha256("\0".join((str(tree), str(package), request.board, request.variant, kind, chosen.key)).encode()).hexdigest()[:16]
-    scratch = store / "build" / name
+    scratch = store / "build" / build_folder_name(request, tree, package, chosen.key)
     scratch.mkdir(parents=True, exist_ok=True)
     # A dependency's clone and its objects for one configuration came to 0.6 GB with SwiftNIO.
     cache.check_room(scratch, 1_500_000_000, "a cross build")
@@ -194,6 +194,15 @@ def cross_build(request, steps):
         steps.run("swift build", lambda: _run_swift_build(request, chosen, tree, package, scratch))
         binary = _find_binary(request, scratch)
         return steps.run("output", lambda: _put_out(request, chosen, binary, steps))
+
+
+def build_folder_name(request, tree, package, sdk_key):
+    """Another name for everything that changes how files are compiled."""
+    kind = "tests" if request.build_tests else "product"
+    parts = [str(tree), str(package), request.board, request.variant, kind, sdk_key]
+    if request.haechi_product:
+        parts.append(request.haechi_product)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _tree_of(package_path):
@@ -229,6 +238,8 @@ def _run_swift_build(request, chosen, tree, package, scratch):
         "HAECHI_DEVICE": "1",
         "HAECHI_BOARD": request.board,
         "HAECHI_VARIANT": request.variant,
+        # Set even when empty: what the caller's own environment says must not get into an image.
+        "HAECHI_PRODUCT": request.haechi_product,
         # The time that C sources would put into an object: always the same.
         "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1"),
     }

@@ -215,6 +215,18 @@ class StaleModuleTests(Folder):
         self.assertTrue(is_kept())
 
 
+class BuildFolderTests(unittest.TestCase):
+    def test_whatever_changes_the_compilation_has_a_folder_of_its_own(self):
+        def name(variant="debug", haechi_product="", tests=False):
+            place = pathlib.Path("/p")
+            request = build.Request("x", "release", tests, "b", variant, place, place, None, [], haechi_product)
+            return build.build_folder_name(request, "/t", "p", "sdk")
+
+        names = [name(), name(variant="release"), name(haechi_product="hostile"), name(tests=True)]
+        self.assertEqual(len(set(names)), len(names))
+        self.assertEqual(name(), name())
+
+
 class ErrorTests(unittest.TestCase):
     def run_main(self, error):
         said = io.StringIO()

@@ -26,6 +26,7 @@ public protocol Board: AnyObject {
   /// nil where the board has no watchdog (the virtual board).
   var watchdog: (any WatchdogTimer)? { get }
   var network: any NetworkInterface { get }
+  var networkPolicy: any NetworkPolicy { get }
   var rootOfTrust: any RootOfTrust { get }
   var console: (any Console)? { get }
   /// A folder in memory that only the runtime's user may enter; its state lives there for as long as this boot.

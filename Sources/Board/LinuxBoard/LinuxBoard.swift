@@ -48,6 +48,7 @@ public final class LinuxBoard: Board {
   public let gpio: any Gpio
   public let watchdog: (any WatchdogTimer)?
   public let network: any NetworkInterface
+  public let networkPolicy: any NetworkPolicy
   public let rootOfTrust: any RootOfTrust = TPM2RootOfTrust()
   public let console: (any Console)?
 
@@ -57,6 +58,7 @@ public final class LinuxBoard: Board {
     gpio = LinuxGpio(wiring: parts.wiring)
     watchdog = parts.watchdogDevice.map(HardwareWatchdog.init)
     network = RouteInterface(name: parts.interface)
+    networkPolicy = NftablesPolicy(interface: parts.interface, runtimeUser: parts.runtimeUser.uid)
     #if HAECHI_DEBUG
       console = SerialConsole(device: parts.serialDevice)
     #else

@@ -7,8 +7,8 @@ internal import Glibc
 final class RouteInterface: NetworkInterface {
   let name: String
   /// Opened when first used: a board is made before anything can fail.
-  private var openedQuestions: RouteSocket?
-  private var openedEvents: RouteSocket?
+  private var openedQuestions: NetlinkSocket?
+  private var openedEvents: NetlinkSocket?
   /// The kernel has no such route or address.
   private static let absent: Set<Int32> = [ESRCH, EADDRNOTAVAIL]
 
@@ -89,17 +89,17 @@ final class RouteInterface: NetworkInterface {
 
   // MARK: Parts
 
-  private func events() throws(BoardError) -> RouteSocket {
+  private func events() throws(BoardError) -> NetlinkSocket {
     if let openedEvents { return openedEvents }
-    let socket = try RouteSocket(groups: 1)  // RTMGRP_LINK
+    let socket = try NetlinkSocket(.route, groups: 1, code: "network-failed")  // RTMGRP_LINK
     openedEvents = socket
     return socket
   }
 
   @discardableResult
   private func ask(_ request: NetlinkEncoder, _ subject: String, tolerated: Set<Int32> = []) throws(BoardError) -> [NetlinkMessage] {
-    let socket: RouteSocket
-    if let openedQuestions { socket = openedQuestions } else { socket = try RouteSocket(groups: 0) }
+    let socket: NetlinkSocket
+    if let openedQuestions { socket = openedQuestions } else { socket = try NetlinkSocket(.route, groups: 0, code: "network-failed") }
     openedQuestions = socket
     return try socket.request(request, subject: "\(name): \(subject)", tolerated: tolerated)
   }

@@ -45,6 +45,10 @@ struct SystemCallPolicy {
             .isOneOf(argument: 0, [UInt32(AF_UNIX), UInt32(AF_INET), UInt32(AF_INET6)]),
             .maskedIsOneOf(argument: 1, mask: 0xf, [1, 2]),
           ], otherwise: .kill),
+        // libmosquitto wakes itself by a pair of local streams.
+        Bounded(
+          number: __NR_socketpair,
+          conditions: [.isOneOf(argument: 0, [UInt32(AF_UNIX)]), .maskedIsOneOf(argument: 1, mask: 0xf, [1])], otherwise: .kill),
         // Memory is never executable after the start: no code is loaded or written, and no library opened late.
         Bounded(number: __NR_mmap, conditions: [.maskedIsOneOf(argument: 2, mask: UInt32(PROT_EXEC), [0])], otherwise: .kill),
         Bounded(number: __NR_mprotect, conditions: [.maskedIsOneOf(argument: 2, mask: UInt32(PROT_EXEC), [0])], otherwise: .kill),
@@ -64,8 +68,9 @@ struct SystemCallPolicy {
         // How many bytes wait (FIONREAD), non-blocking (FIONBIO). Others, as a stdio that asks for a terminal (TCGETS), hear that there is none.
         Bounded(number: __NR_ioctl, conditions: [.isOneOf(argument: 1, [0x541b, 0x5421])], otherwise: .fails(errno: UInt16(ENOTTY))),
       ],
-      // Its flags lie in memory, where a filter cannot look: the C library falls back on clone.
-      missing: [__NR_clone3])
+      // clone3: its flags lie in memory, where a filter cannot look; the C library falls back on clone. socketpair: libmosquitto makes a pair to
+      // wake a loop of its own that is not used here, and goes on without.
+      missing: [__NR_clone3, __NR_socketpair])
   }
 
   private static let cloneVM: UInt32 = 0x0000_0100

@@ -6,7 +6,7 @@ internal import SimulatedSensors
 /// A device on a development host: every part in memory or in one folder, and no privilege needed.
 ///
 /// In the folder, `gpio/NAME` is a line (`1` or `0`; write an input's file to press the button, read an output's to see the relay), and
-/// `state` is the runtime's.
+/// `state` is the runtime's; `policy` shows the network rules that a real board would enforce.
 public final class VirtualBoard: Board {
   /// The process ends with this status where a real board would reset: EX_TEMPFAIL of sysexits.h, “start me again”.
   public static let restartExitStatus: CInt = 75
@@ -23,6 +23,7 @@ public final class VirtualBoard: Board {
   public let lines: [LineDescription]
   public let gpio: any Gpio
   public let network: any NetworkInterface = LoopbackInterface()
+  public let networkPolicy: any NetworkPolicy
   public let rootOfTrust: any RootOfTrust = AbsentRootOfTrust()
   public let console: (any Console)?
   /// Its folder; made by an early phase.
@@ -36,6 +37,7 @@ public final class VirtualBoard: Board {
     self.folder = folder
     self.lines = lines
     gpio = FolderGpio(folder: folder + "/gpio")
+    networkPolicy = RecordedPolicy(folder: folder)
     console = logsToStandardError ? StandardErrorConsole() : nil
   }
 

@@ -1,4 +1,5 @@
 internal import COpenSSL
+public import Foundations
 
 /// An X.509 certificate (RFC 5280), parsed once: what it says are plain values.
 public final class Certificate: @unchecked Sendable, Hashable, CustomStringConvertible {
@@ -25,6 +26,8 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
   public let sanURIs: [String]
   /// DNS names in the subjectAltName, in order.
   public let sanDNSNames: [String]
+  /// Addresses in the subjectAltName, in order.
+  public let sanAddresses: [NetworkAddress]
   /// Extended key usages, in order; empty where the extension is absent.
   public let ekuOIDs: [ASN1ObjectIdentifier]
   /// Whether basicConstraints makes it an authority.
@@ -109,6 +112,7 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
       notAfter_s = notAfter
       sanURIs = names.compactMap { if case .uri(let text) = $0 { text } else { nil } }
       sanDNSNames = names.compactMap { if case .dns(let text) = $0 { text } else { nil } }
+      sanAddresses = names.compactMap { if case .address(let address) = $0 { address } else { nil } }
       ekuOIDs = try readExtendedKeyUsages(handle)
       isAuthority = flags & UInt32(EXFLAG_CA) != 0
       isSelfIssued = flags & UInt32(EXFLAG_SI) != 0

@@ -31,6 +31,13 @@ package enum OpenSSL {
     return entries.joined(separator: "; ")
   }
 
+  /// `library:reason` of one entry of the error queue, which stays as it is.
+  package static func words(of code: UInt) -> String {
+    let library = ERR_lib_error_string(code).map { String(cString: $0) } ?? "openssl"
+    let reason = ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
+    return "\(library):\(reason)"
+  }
+
   /// An error of a call that failed, with what OpenSSL left in its queue.
   package static func failure(_ code: String, _ reason: String) -> CryptoError {
     CryptoError(code: code, reason: reason, openSSLErrors: takeErrors())

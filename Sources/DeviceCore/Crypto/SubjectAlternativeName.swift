@@ -1,11 +1,14 @@
 internal import COpenSSL
+public import Foundations
 
-/// A name in a certificate's subjectAltName (RFC 5280 section 4.2.1.6) of the two kinds that Haechi uses.
+/// A name in a certificate's subjectAltName (RFC 5280 section 4.2.1.6) of the three kinds that Haechi uses.
 public enum SubjectAlternativeName: Hashable, Sendable {
   /// dNSName: 1…253 characters of letters, digits, `-`, `.`, `_`, `*`.
   case dns(String)
   /// uniformResourceIdentifier: 1…255 printable ASCII characters without spaces.
   case uri(String)
+  /// iPAddress: 4 or 16 bytes.
+  case address(NetworkAddress)
 
   var isWellFormed: Bool {
     switch self {
@@ -13,6 +16,7 @@ public enum SubjectAlternativeName: Hashable, Sendable {
       (1...253).contains(name.utf8.count)
         && name.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [42, 45, 46, 95].contains($0) }
     case .uri(let uri): (1...255).contains(uri.utf8.count) && uri.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+    case .address: true
     }
   }
 
@@ -30,13 +34,13 @@ func generalNames(_ names: [SubjectAlternativeName]) throws(CryptoError) -> Opaq
       GENERAL_NAMES_free(stack)
       throw CryptoError(code: "malformed-input", reason: "\(name) is no name that a certificate may hold")
     }
-    let (kind, text) =
+    let (kind, bytes) =
       switch name {
-      case .dns(let text): (GEN_DNS, text)
-      case .uri(let text): (GEN_URI, text)
+      case .dns(let text): (GEN_DNS, Array(text.utf8))
+      case .uri(let text): (GEN_URI, Array(text.utf8))
+      case .address(let address): (GEN_IPADD, address.bytes)
       }
-    let string = ASN1_IA5STRING_new()
-    let bytes = Array(text.utf8)
+    let string = kind == GEN_IPADD ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new()
     ASN1_STRING_set(string, bytes, CInt(bytes.count))
     GENERAL_NAME_set0_value(general, kind, string)
     OPENSSL_sk_push(stack, general)
@@ -44,7 +48,7 @@ func generalNames(_ names: [SubjectAlternativeName]) throws(CryptoError) -> Opaq
   return stack
 }
 
-/// The DNS and URI names of a borrowed `GENERAL_NAMES`; other kinds are left out. Throws `malformed-input` for one that is not well formed.
+/// The DNS names, URIs and addresses of a borrowed `GENERAL_NAMES`; other kinds are left out. Throws `malformed-input` for one that is not well formed.
 func subjectAlternativeNames(_ stack: OpaquePointer) throws(CryptoError) -> [SubjectAlternativeName] {
   var names: [SubjectAlternativeName] = []
   let count = OPENSSL_sk_num(stack)
@@ -55,9 +59,16 @@ func subjectAlternativeNames(_ stack: OpaquePointer) throws(CryptoError) -> [Sub
     guard let element = OPENSSL_sk_value(stack, index) else { continue }
     var kind: CInt = 0
     let value = GENERAL_NAME_get0_value(element.assumingMemoryBound(to: GENERAL_NAME.self), &kind)
-    guard kind == GEN_DNS || kind == GEN_URI, let value else { continue }
+    guard kind == GEN_DNS || kind == GEN_URI || kind == GEN_IPADD, let value else { continue }
     let string = value.assumingMemoryBound(to: ASN1_STRING.self)
     let bytes = UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: Int(ASN1_STRING_length(string)))
+    if kind == GEN_IPADD {
+      guard let address = NetworkAddress(bytes: Array(bytes)) else {
+        throw CryptoError(code: "malformed-input", reason: "a subjectAltName holds an address of \(bytes.count) bytes")
+      }
+      names.append(.address(address))
+      continue
+    }
     let text = String(decoding: bytes, as: UTF8.self)
     let name: SubjectAlternativeName = kind == GEN_DNS ? .dns(text) : .uri(text)
     // A zero byte or a character outside ASCII is how one name is made to look like another.

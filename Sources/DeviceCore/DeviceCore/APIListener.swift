@@ -1,5 +1,6 @@
 import Crypto
 import Foundations
+import Guard
 import LocalAPI
 import NIOConcurrencyHelpers
 import NIOCore
@@ -13,17 +14,26 @@ final class APIListener: Sendable {
   private let api: APIServer
   private let log: DeviceLog
   private let limits: ConnectionLimits
+  private let grades: GradeHolder
+  private let watch: Guard
+  private let turns: HandshakeTurns
   private let ledger: ConnectionLedger
   private let refusals: RefusalLog
   private let context: NIOLockedValueBox<Device.Credentials>
   private let server = NIOLockedValueBox<(any Channel)?>(nil)
 
-  init(group: any EventLoopGroup, device: Device, api: APIServer, log: DeviceLog, limits: ConnectionLimits) throws {
+  /// - Parameter watch: is told of each refused handshake, and says whose connections are not worth one.
+  init(
+    group: any EventLoopGroup, device: Device, api: APIServer, log: DeviceLog, limits: ConnectionLimits, grades: GradeHolder, watch: Guard
+  ) throws {
     self.group = group
     self.device = device
     self.api = api
     self.log = log
     self.limits = limits
+    self.grades = grades
+    self.watch = watch
+    turns = HandshakeTurns(most: limits.maximumHandshakesOfSuspects)
     ledger = ConnectionLedger(limits: limits)
     refusals = RefusalLog(log: log)
     context = NIOLockedValueBox(try device.credentials())
@@ -67,21 +77,35 @@ final class APIListener: Sendable {
 
   /// Refusing comes first: a connection too many costs no TLS object.
   private func admit(_ channel: any Channel) -> EventLoopFuture<Void> {
+    let peer = ConnectionLedger.peerKey(channel.remoteAddress)
     guard let number = ledger.admit(channel) else {
-      refusals.note("a connection of \(ConnectionLedger.peerKey(channel.remoteAddress)) was closed: too many are open")
+      refusals.note("a connection of \(peer) was closed: too many are open")
       return channel.close()
     }
+    let turns = turns
+    channel.closeFuture.whenComplete { _ in turns.done(number) }
+    // Under load handshakes are what costs.
+    guard grades.grade >= .restricted, watch.isOver(peer, at_ms: BootClock.now_ms()) else { return start(channel, number, peer) }
+    return turns.turn(number, on: channel.eventLoop).flatMap { [self] in start(channel, number, peer) }
+  }
+
+  /// TLS, and the API once the handshake is complete.
+  private func start(_ channel: any Channel, _ number: UInt64, _ peer: String) -> EventLoopFuture<Void> {
     let credentials = context.withLockedValue { $0 }
     return channel.eventLoop.makeCompletedFuture {
       let tls = try TLSHandler(server: credentials.context, handshakeDeadline: .milliseconds(limits.handshakeDeadline_ms))
       let gate = HandshakeGate(
         completed: { [self] channel, handshake in
-          guard let peer = handshake.peer else { throw RuntimeError(code: "no-certificate", reason: "the client has no certificate") }
+          turns.done(number)
+          guard let certificate = handshake.peer else { throw RuntimeError(code: "no-certificate", reason: "the client has no certificate") }
           let device = device
-          try api.configure(channel, connection: number) { device.judge(peer, generation: credentials.generation) }
+          try api.configure(channel, connection: number) { device.judge(certificate, generation: credentials.generation) }
         },
-        refused: { [refusals] error in
-          refusals.note("a connection of \(ConnectionLedger.peerKey(channel.remoteAddress)) was refused: \(error)")
+        refused: { [refusals, watch] error in
+          refusals.note("a connection of \(peer) was refused: \(error)")
+          // Who hangs up has not tried to be somebody.
+          guard let error = error as? TLSError, error.code != "truncated", error.code != "connection-closed" else { return }
+          watch.take(.authenticationRefused(peer: peer, reason: error.code, at_ms: BootClock.now_ms()))
         })
       try channel.pipeline.syncOperations.addHandlers([tls, gate])
     }
@@ -92,6 +116,11 @@ final class APIListener: Sendable {
     let credentials = try device.credentials()
     context.withLockedValue { $0 = credentials }
     for channel in ledger.channels(except: connection) { channel.close(promise: nil) }
+  }
+
+  /// Closes the connections of those whom the grade does not let in any more; the others go on.
+  func gradeChanged() {
+    for channel in ledger.channels() { channel.pipeline.fireUserInboundEventTriggered(APIReview()) }
   }
 
   /// Accepts nobody more, lets answers under way finish within `grace_ms`, then closes what is left.

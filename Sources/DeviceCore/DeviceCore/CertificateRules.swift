@@ -30,26 +30,44 @@ struct CertificateRules: Sendable {
   }
 
   /// Who the holder of a certificate is in this state. That its chain is right was seen in the handshake.
-  func identity(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) throws(CertificateRefusal) -> CallerIdentity {
-    switch (phase, owner) {
-    case (.provisioned, _): ClaimantProfile.check(peer)
-    case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
-    case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
-    }
+  func identity(
+    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade
+  ) throws(CertificateRefusal) -> CallerIdentity {
+    let identity: CallerIdentity =
+      switch (phase, owner) {
+      case (.provisioned, _): ClaimantProfile.check(peer)
+      case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
+      case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
+      }
+    if let refusal = Self.refusal(identity, grade: grade) { throw refusal }
+    return identity
   }
 
-  func refusal(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) -> CertificateRefusal? {
+  /// Whom a grade does not let in: in `restricted` other devices, in `quarantined` all but the owner's admins, in `locked` all.
+  ///
+  /// An owned device serves nobody but its owner's people anyway. One without an owner goes on to serve stations and claimants while it is
+  /// restricted, only slowly: else anyone on the network could keep it from ever being claimed.
+  private static func refusal(_ identity: CallerIdentity, grade: Grade) -> CertificateRefusal? {
+    let mayEnter =
+      switch (identity, grade) {
+      case (_, .normal), (.person, .restricted), (.station, .restricted), (.claimant, .restricted), (.person(_, _, .admin), .quarantined): true
+      default: false
+      }
+    return mayEnter ? nil : CertificateRefusal(.profile, "the device is \(grade.word), in which \(identity) is not served")
+  }
+
+  func refusal(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade) -> CertificateRefusal? {
     do {
-      _ = try identity(peer, phase: phase, owner: owner)
+      _ = try identity(peer, phase: phase, owner: owner, grade: grade)
       return nil
     } catch {
       return error
     }
   }
 
-  func caller(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) -> CallerDecision {
+  func caller(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade) -> CallerDecision {
     do {
-      let identity = try identity(peer, phase: phase, owner: owner)
+      let identity = try identity(peer, phase: phase, owner: owner, grade: grade)
       switch identity {
       case .station: return .allowed(.station, name: identity.description)
       case .claimant: return .allowed(.claimant, name: identity.description)

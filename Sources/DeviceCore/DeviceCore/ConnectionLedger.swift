@@ -9,6 +9,8 @@ public struct ConnectionLimits: Sendable {
   public var maximumConnectionsPerPeer = 16
   /// From the loopback address, where all connections of a development host, or of a machine behind a user-mode network, come from.
   public var maximumConnectionsFromLoopback = 32
+  /// Handshakes at a time of all peers that keep being refused, while the device is restricted.
+  public var maximumHandshakesOfSuspects = 2
   /// From accept to the end of the handshake.
   public var handshakeDeadline_ms: Int64 = 10_000
 

@@ -49,19 +49,31 @@ final class Device: Sendable {
   private let log: DeviceLog
   private let tickets = SessionTicketKeys()
   private let state: NIOLockedValueBox<State>
+  private let grades: GradeHolder
   private let changed = NIOLockedValueBox<(@Sendable (_ connection: UInt64) -> Void)?>(nil)
 
-  private init(folder: StateFolder, deviceKey: PrivateKey, rules: CertificateRules, clock: WallClock, log: DeviceLog, state: State) {
+  private init(
+    folder: StateFolder, deviceKey: PrivateKey, rules: CertificateRules, clock: WallClock, log: DeviceLog, grades: GradeHolder, state: State
+  ) {
     self.folder = folder
     self.deviceKey = deviceKey
     self.rules = rules
     self.identifier = rules.device
     self.clock = clock
     self.log = log
+    self.grades = grades
     self.state = NIOLockedValueBox(state)
   }
 
   var standing: Standing { state.withLockedValue { $0.standing } }
+
+  /// The pinned owner CA of an owned device.
+  var owner: Certificate? { state.withLockedValue { $0.standing.phase == .owned ? $0.owner : nil } }
+
+  /// What an owned device shows to others, and the key to it.
+  var operationalCredential: (chain: [Certificate], key: PrivateKey)? {
+    state.withLockedValue { $0.standing.phase == .owned ? ($0.chain, $0.key) : nil }
+  }
 
   /// Calls `handler` after each change of state, with the connection that asked for it.
   func onChange(_ handler: @escaping @Sendable (_ connection: UInt64) -> Void) { changed.withLockedValue { $0 = handler } }
@@ -71,10 +83,12 @@ final class Device: Sendable {
   /// The device as its folder describes it; a new one where the folder is empty.
   ///
   /// - Throws: `RuntimeError` where the folder cannot be used at all, or no key can be made.
-  static func load(folder path: String, maker: Certificate, clock: WallClock, log: DeviceLog) throws(RuntimeError) -> Device {
+  static func load(
+    folder path: String, maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder
+  ) throws(RuntimeError) -> Device {
     let folder = StateFolder(path: path)
     do {
-      return try load(folder, maker: maker, clock: clock, log: log)
+      return try load(folder, maker: maker, clock: clock, log: log, grades: grades)
     } catch let error as RuntimeError {
       throw error
     } catch {
@@ -84,7 +98,9 @@ final class Device: Sendable {
     }
   }
 
-  private static func load(_ folder: StateFolder, maker: Certificate, clock: WallClock, log: DeviceLog) throws -> Device {
+  private static func load(
+    _ folder: StateFolder, maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder
+  ) throws -> Device {
     var wrong: String?
     var key: PrivateKey?
     var stored: StoredState?
@@ -123,7 +139,7 @@ final class Device: Sendable {
       log.append(.error, source: "core", "the device's state is damaged: \(wrong)")
     }
     log.append(.info, source: "core", "device \(identifier) is \(state.standing.phase.rawValue)")
-    return Device(folder: folder, deviceKey: key, rules: rules, clock: clock, log: log, state: state)
+    return Device(folder: folder, deviceKey: key, rules: rules, clock: clock, log: log, grades: grades, state: state)
   }
 
   private static func restore(_ stored: StoredState, folder: StateFolder, key: PrivateKey, rules: CertificateRules) throws -> State {
@@ -156,8 +172,9 @@ final class Device: Sendable {
     let phase = now.standing.phase
     let owner = now.standing.owner
     let rules = rules
+    let grades = grades
     let context = try TLSServerContext(
-      chain: now.chain, key: now.key, trust: trust, policy: { rules.refusal($0, phase: phase, owner: owner) }, clock: clock,
+      chain: now.chain, key: now.key, trust: trust, policy: { rules.refusal($0, phase: phase, owner: owner, grade: grades.grade) }, clock: clock,
       tickets: tickets)
     return Credentials(context: context, generation: now.generation)
   }
@@ -169,7 +186,7 @@ final class Device: Sendable {
     let now = state.withLockedValue { ($0.standing, $0.generation) }
     guard generation == now.1 else { return .refused(reason: "The device's state has changed since you connected; connect again.") }
     if let refusal = peer.refusal(at: clock.now_s()) { return .refused(reason: refusal.reason) }
-    return rules.caller(peer, phase: now.0.phase, owner: now.0.owner)
+    return rules.caller(peer, phase: now.0.phase, owner: now.0.owner, grade: grades.grade)
   }
 
   // MARK: Provision
@@ -212,7 +229,12 @@ final class Device: Sendable {
   }
 
   /// provisioned → owned.
-  func claim(ownerPEM: String, chainPEM: String, connection: UInt64) throws(Problem) {
+  ///
+  /// - Parameter pin: tells the supervisor who the owner is, once everything has been checked and before anything is written: a device whose
+  ///   owner the supervisor does not know would have nobody who could release it.
+  func claim(
+    ownerPEM: String, chainPEM: String, connection: UInt64, pin: (Certificate) async throws(Problem) -> Void
+  ) async throws(Problem) {
     try begin(.provisioned)
     defer { end() }
     let (operationalKey, storedState) = state.withLockedValue { ($0.operationalKey, $0.stored) }
@@ -221,6 +243,7 @@ final class Device: Sendable {
     }
     let owner = try rules.checkOwner(ownerPEM)
     let chain = try rules.checkOperationalChain(chainPEM, key: operationalKey.publicKey, owner: owner)
+    try await pin(owner.certificate)
     stored.phase = LifeCyclePhase.owned.rawValue
     stored.ownerCertificate = ownerPEM
     stored.operationalChain = chainPEM

@@ -27,7 +27,7 @@ final class DeviceHub: Sendable {
     var lines: [String: Line] = [:]
     var readings: [String: ReadingDocument] = [:]
     var readingReceivers = Receivers()
-    var inputReceivers = Receivers()
+    var readingFollower: (@Sendable (ReadingDocument) -> Void)?
     var productInputs: [UInt64: AsyncStream<InputEvent>.Continuation] = [:]
     var nextProductInput: UInt64 = 0
     var request: (@Sendable (ShortName, Bool) async throws(SupervisorError) -> RequestOutcome)?
@@ -40,6 +40,7 @@ final class DeviceHub: Sendable {
 
   let description: ProductDescription
   let log: DeviceLog
+  let events = EventJournal()
   private let clock: WallClock
   private let state = NIOLockedValueBox(State())
 
@@ -81,9 +82,18 @@ final class DeviceHub: Sendable {
     state.withLockedValue { state in
       state.lines[name] = Line(isOutput: false, value: value, changed_us: at_us)
       for follower in state.productInputs.values { follower.yield(InputEvent(name: name, isActive: value, at_us: at_us)) }
-      guard !state.inputReceivers.isEmpty else { return }
-      let document = InputDocument(name: name, active: value, changedMicroseconds: at_us)
-      if let event = try? StreamEvent(name: "input", identifier: nil, document: document) { state.inputReceivers.deliver(event) }
+    }
+    events.append(.input(InputDocument(name: name, active: value, changedMicroseconds: at_us)))
+  }
+
+  /// In quarantine the supervisor has driven every output to its safe value without being asked.
+  func outputsAreSafe() {
+    let safe = Dictionary(description.actuators.map { ($0.name, $0.safe) }, uniquingKeysWith: { first, _ in first })
+    state.withLockedValue { state in
+      for (name, line) in state.lines where line.isOutput && line.value != safe[name, default: false] {
+        state.lines[name]?.value = safe[name, default: false]
+        state.lines[name]?.changed_us = BootClock.now_us()
+      }
     }
   }
 
@@ -104,6 +114,9 @@ final class DeviceHub: Sendable {
       throw ProductError(code: "too-many-requests", reason: "\(name) was not set: \(error.reason)", cause: error)
     } catch {
       throw ProductError(code: "supervisor-silent", reason: "the supervisor did not answer whether \(name) was set", cause: error)
+    }
+    guard outcome != .notInThisGrade else {
+      throw ProductError(code: "not-in-this-grade", reason: "\(name) stays at its safe value for as long as the device is quarantined")
     }
     guard outcome == .done else {
       throw ProductError(code: "supervisor-refused", reason: "the supervisor did not set \(name): \(outcome)")
@@ -142,11 +155,6 @@ final class DeviceHub: Sendable {
     }
   }
 
-  func subscribeInputs(_ deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription {
-    let identifier = state.withLockedValue { $0.inputReceivers.add(deliver) }
-    return FeedSubscription { [self] in state.withLockedValue { $0.inputReceivers.remove(identifier) } }
-  }
-
   // MARK: Readings
 
   func report(_ name: String, _ value: Double, isSimulated: Bool) {
@@ -156,12 +164,18 @@ final class DeviceHub: Sendable {
     // JSON has no form for what is no number.
     guard value.isFinite else { return log.append(.warning, source: "core", "the reading \(name) is no finite number and is left out") }
     let reading = ReadingDocument(name: name, value: value, unit: declared.unit, time: rfc3339(clock.now_s()), simulated: isSimulated)
-    state.withLockedValue { state in
+    let follower = state.withLockedValue { state in
       state.readings[name] = reading
-      guard !state.readingReceivers.isEmpty else { return }
-      if let event = try? StreamEvent(name: "reading", identifier: nil, document: reading) { state.readingReceivers.deliver(event) }
+      if !state.readingReceivers.isEmpty, let event = try? StreamEvent(name: "reading", identifier: nil, document: reading) {
+        state.readingReceivers.deliver(event)
+      }
+      return state.readingFollower
     }
+    follower?(reading)
   }
+
+  /// Calls `follower`, which must not wait, with each new reading.
+  func onReading(_ follower: @escaping @Sendable (ReadingDocument) -> Void) { state.withLockedValue { $0.readingFollower = follower } }
 
   /// In the order of the declaration; those that were never reported are left out.
   func readings() -> [ReadingDocument] {

@@ -1,3 +1,4 @@
+import CloudLink
 import Crypto
 import Foundations
 import Glibc
@@ -11,6 +12,9 @@ struct DeviceServiceAdapter: DeviceService {
   let hub: DeviceHub
   let configuration: RuntimeConfiguration
   let clock: WallClock
+  let grades: GradeHolder
+  let statements: StatementDesk
+  let cloudDesk: CloudDesk
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -32,6 +36,9 @@ struct DeviceServiceAdapter: DeviceService {
   func readings() -> ReadingsDocument { ReadingsDocument(readings: hub.readings()) }
   func actuators() -> ActuatorsDocument { ActuatorsDocument(actuators: hub.actuators()) }
   func inputs() -> InputsDocument { InputsDocument(inputs: hub.inputs()) }
+  func events() -> EventsDocument { hub.events.document() }
+  func guardState() -> GuardDocument { grades.document() }
+  func cloud() -> CloudDocument { cloudDesk.document() }
   func logs(after: UInt64) -> LogsDocument { hub.log.document(after: after) }
 
   func setActuator(_ name: String, on: Bool, caller: String) async throws(Problem) -> ActuatorDocument {
@@ -42,12 +49,29 @@ struct DeviceServiceAdapter: DeviceService {
       try await hub.set(name, on)
     } catch  where error.code == "too-many-requests" {
       throw .tooManyRequests("\(error.reason).")
+    } catch  where error.code == "not-in-this-grade" {
+      throw .conflict("not-in-this-grade", "\(error.reason).")
     } catch {
       hub.log.append(.error, source: "api", "\(caller) could not set \(name): \(error)")
       throw .unavailable("\(name) could not be set: \(error.reason).")
     }
     hub.log.append(.info, source: "api", "\(caller) set \(name) \(on ? "on" : "off")")
     return ActuatorDocument(name: name, on: on, safe: declared.safe)
+  }
+
+  func release(_ request: ReleaseRequest, caller: String) async throws(Problem) -> GuardDocument {
+    let before = grades.report
+    try await statements.send(.release, request, body: [])
+    hub.log.append(.notice, source: "guard", "\(caller) released the device from \(before.grade.word)")
+    return grades.document()
+  }
+
+  func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument {
+    let binding = try cloudDesk.check(request)
+    try await statements.send(.bindCloud, request, body: OwnerStatement.body(binding: binding.destination))
+    try cloudDesk.bind(binding)
+    hub.log.append(.notice, source: "cloud", "\(caller) bound the device to \(binding.destination)")
+    return cloudDesk.document()
   }
 
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
@@ -66,7 +90,10 @@ struct DeviceServiceAdapter: DeviceService {
   }
 
   func claim(_ request: ClaimRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
-    try device.claim(ownerPEM: request.ownerCertificate, chainPEM: request.certificateChain, connection: connection)
+    try await device.claim(ownerPEM: request.ownerCertificate, chainPEM: request.certificateChain, connection: connection) {
+      (owner) async throws(Problem) in
+      try await statements.pin(owner, of: device.identifier)
+    }
     return lifeCycle()
   }
 
@@ -79,7 +106,7 @@ struct DeviceServiceAdapter: DeviceService {
   func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription {
     switch feed {
     case .readings: hub.subscribeReadings(deliver)
-    case .events: hub.subscribeInputs(deliver)
+    case .events: hub.events.subscribe(deliver)
     case .logs(let after): hub.log.subscribe(after: after, deliver: deliver)
     }
   }

@@ -89,6 +89,7 @@ public struct ProductContext: Sendable {
   let hub: DeviceHub
   let sensors: any Sensors
   let phase: @Sendable () -> LifeCyclePhase
+  let gradeNow: @Sendable () -> Grade
 
   /// Measures now. Throws `BoardError` where the sensor does not answer.
   public func measure(_ quantity: Quantity) async throws -> Measurement { try await sensors.measure(quantity) }
@@ -112,13 +113,16 @@ public struct ProductContext: Sendable {
   /// Where the device stands in its life now.
   public var lifeCycle: LifeCyclePhase { phase() }
 
+  /// How much of the network the device takes part in now. From `quarantined` on every output stays at its safe value.
+  public var grade: Grade { gradeNow() }
+
   /// A line for the device's log. Never put a secret into it.
   public func log(_ level: LogLevel, _ text: String) { hub.log.append(level, source: "product", text) }
 }
 
 /// Why an output could not be set.
 ///
-/// Codes: `unknown-output`, `too-many-requests`, `supervisor-silent`, `supervisor-refused`.
+/// Codes: `unknown-output`, `too-many-requests`, `supervisor-silent`, `supervisor-refused`, `not-in-this-grade`.
 public struct ProductError: HaechiError {
   public let code: String
   public let reason: String

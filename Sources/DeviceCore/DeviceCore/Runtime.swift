@@ -1,6 +1,8 @@
 public import BoardAPI
+import CloudLink
 import Crypto
 import Foundations
+import Guard
 import Identity
 import LocalAPI
 import NIOConcurrencyHelpers
@@ -18,12 +20,16 @@ import SupervisorLink
 /// - Returns: after an orderly shutdown.
 public func runRuntime(configuration: RuntimeConfiguration, product: any Product, sensors: any Sensors, link: CInt) async throws {
   let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.eventLoopCount))
+  let threads = NIOThreadPool(numberOfThreads: 1)
+  threads.start()
   do {
-    try await Runtime(configuration: configuration, product: product, sensors: sensors, group: group).run(link: link)
+    try await Runtime(configuration: configuration, product: product, sensors: sensors, group: group, threads: threads).run(link: link)
   } catch {
+    try? await threads.shutdownGracefully()
     try? await group.shutdownGracefully()
     throw error
   }
+  try await threads.shutdownGracefully()
   try await group.shutdownGracefully()
 }
 
@@ -38,12 +44,15 @@ struct Runtime {
   let product: any Product
   let sensors: any Sensors
   let group: MultiThreadedEventLoopGroup
+  /// For what waits for others: names that are looked up.
+  let threads: NIOThreadPool
 
   func run(link: CInt) async throws {
     let clock = WallClock(floor_s: configuration.clockFloor_s)
     let log = DeviceLog()
     let hub = DeviceHub(description: product.description, log: log, clock: clock)
-    let inbox = Inbox(hub: hub)
+    let grades = GradeHolder()
+    let inbox = Inbox(hub: hub, grades: grades)
     let supervisor = try await SupervisorClient.start(
       descriptor: link, on: group.next(), log: log, receive: inbox.receive, closed: { inbox.finish(.supervisorGone) })
     log.mirror { level, source, text in
@@ -55,22 +64,37 @@ struct Runtime {
       try await supervisor.request { .setOutput(request: $0, name: name, value: value) }
     }
     do {
-      try await serve(supervisor, inbox, hub, clock)
+      try await serve(supervisor, inbox, hub, grades, clock)
     } catch {
       await supervisor.close()
       throw error
     }
   }
 
-  private func serve(_ supervisor: SupervisorClient, _ inbox: Inbox, _ hub: DeviceHub, _ clock: WallClock) async throws {
+  private func serve(
+    _ supervisor: SupervisorClient, _ inbox: Inbox, _ hub: DeviceHub, _ grades: GradeHolder, _ clock: WallClock
+  ) async throws {
     let log = hub.log
     try await inbox.waitForIntroduction(deadline_ms: Self.introductionDeadline_ms)
     checkLines(hub, log)
 
-    let device = try Device.load(folder: configuration.stateFolder, maker: try makerAuthority(), clock: clock, log: log)
-    let service = DeviceServiceAdapter(device: device, hub: hub, configuration: configuration, clock: clock)
+    let device = try Device.load(folder: configuration.stateFolder, maker: try makerAuthority(), clock: clock, log: log, grades: grades)
+    let statements = StatementDesk(supervisor: supervisor)
+    let cloudHost = CloudHost(device: device, hub: hub, supervisor: supervisor, threads: threads)
+    let cloudLink = CloudLink(device: device.identifier, host: cloudHost, clock: clock)
+    let cloudDesk = CloudDesk(
+      folder: StateFolder(path: configuration.stateFolder), ports: configuration.cloudPorts, hub: hub, clock: clock, link: cloudLink)
+    cloudHost.onChange(cloudDesk.changed)
+    let service = DeviceServiceAdapter(
+      device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk)
+    let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
-      group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits)
+      group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,
+      watch: watch)
+    inbox.followDestination(cloudDesk.declared)
+    hub.onReading(cloudDesk.publish)
+    followGrades(grades, hub, listener, cloudDesk)
+    await pinOwner(device, statements, log)
     device.onChange { connection in
       do {
         try listener.stateChanged(by: connection)
@@ -78,6 +102,7 @@ struct Runtime {
         // The old rules must not go on serving: the runtime ends, and the next one starts with the new state.
         inbox.finish(.failed("the new state cannot be served: \(error)"))
       }
+      cloudLink.credentialChanged()
     }
     let addressClient = try await startAddressClient(device.identifier, supervisor, inbox, hub)
     let address = try await listener.start(host: configuration.host, port: configuration.port)
@@ -87,9 +112,13 @@ struct Runtime {
 
     let ending = try await withThrowingTaskGroup(of: Ending?.self) { tasks in
       tasks.addTask { try await beat(supervisor) }
-      tasks.addTask { try await runProduct(ProductContext(hub: hub, sensors: sensors, phase: { device.standing.phase })) }
+      tasks.addTask { try await runProduct(ProductContext(hub: hub, sensors: sensors, phase: { device.standing.phase }, gradeNow: { grades.grade })) }
       tasks.addTask {
         await setHostName(device.identifier, supervisor, log)
+        return nil
+      }
+      tasks.addTask {
+        await cloudLink.run()
         return nil
       }
       tasks.addTask { await inbox.ending() }
@@ -192,75 +221,4 @@ enum Ending: Sendable {
   case shutdown(grace_ms: UInt32)
   case supervisorGone
   case failed(String)
-}
-
-/// Takes the supervisor's messages and keeps what they say.
-private final class Inbox: Sendable {
-  private let hub: DeviceHub
-  private struct Introduction {
-    var hasPhases = false
-    var isComplete = false
-    var isLinkUp = false
-    var linkFollower: (@Sendable (Bool) -> Void)?
-  }
-  private let introduction = NIOLockedValueBox(Introduction())
-  private let endings: AsyncStream<Ending>
-  private let endingContinuation: AsyncStream<Ending>.Continuation
-
-  init(hub: DeviceHub) {
-    self.hub = hub
-    (endings, endingContinuation) = AsyncStream.makeStream(of: Ending.self, bufferingPolicy: .bufferingOldest(1))
-  }
-
-  @Sendable func receive(_ message: SupervisorMessage) {
-    switch message {
-    case .started(let count, let cause):
-      hub.update { facts in
-        facts.startCount = count
-        facts.startCause = cause
-      }
-    case .phase(let report): hub.update { if $0.phases.count < DeviceHub.maximumPhases { $0.phases.append(report) } }
-    case .phasesComplete: introduction.withLockedValue { $0.hasPhases = true }
-    case .line(let name, let isOutput, let value): hub.announceLine(name.text, isOutput: isOutput, value: value)
-    case .input(let name, let value, let at_us): hub.inputChanged(name.text, value: value, at_us: at_us)
-    case .answer: return
-    case .link(let up):
-      hub.update { $0.linkUp = up }
-      // After the phases come the lines, and after the lines the link: then everything that a start needs is known.
-      introduction.withLockedValue { state in
-        state.isComplete = state.hasPhases
-        guard state.isLinkUp != up else { return }
-        state.isLinkUp = up
-        state.linkFollower?(up)
-      }
-    case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
-    case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
-    case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
-    }
-  }
-
-  @Sendable func finish(_ ending: Ending) { endingContinuation.yield(ending) }
-
-  /// Calls `follower`, which must not wait, with the state of the link now if it is up, and with each change.
-  func followLink(_ follower: @escaping @Sendable (Bool) -> Void) {
-    introduction.withLockedValue { state in
-      state.linkFollower = follower
-      if state.isLinkUp { follower(true) }
-    }
-  }
-
-  func ending() async -> Ending? {
-    for await ending in endings { return ending }
-    return nil
-  }
-
-  /// Waits until the phases of boot, the lines and the link are known.
-  func waitForIntroduction(deadline_ms: UInt64) async throws(RuntimeError) {
-    let end_ms = BootClock.now_ms() + deadline_ms
-    while BootClock.now_ms() < end_ms {
-      if introduction.withLockedValue({ $0.isComplete }) { return }
-      do { try await Task.sleep(for: .milliseconds(1)) } catch { break }
-    }
-    throw RuntimeError(code: "supervisor-silent", reason: "the supervisor did not tell phases, lines and link within \(deadline_ms) ms")
-  }
 }

@@ -19,7 +19,15 @@ struct StoredState: Codable, Equatable {
   var operationalChain: String?
 }
 
-/// The runtime's folder: `device.key`, `operational.key` (PKCS #8, PEM) and `state.json`, each replaced as a whole, mode 0600.
+/// Which broker the owner bound the device to, as the file `cloud.json` holds it.
+struct StoredCloud: Codable, Equatable {
+  var host: String
+  var port: UInt16
+  /// The CA that signs the broker's certificate, PEM.
+  var authority: String
+}
+
+/// The runtime's folder: `device.key`, `operational.key` (PKCS #8, PEM), `state.json` and `cloud.json`, each replaced as a whole, mode 0600.
 struct StateFolder: Sendable {
   /// Two chains of four certificates, twice.
   static let stateMaximum_bytes = 64 * 1024
@@ -28,6 +36,7 @@ struct StateFolder: Sendable {
   let path: String
 
   private var stateFile: String { path + "/state.json" }
+  private var cloudFile: String { path + "/cloud.json" }
   private var deviceKeyFile: String { path + "/device.key" }
   private var operationalKeyFile: String { path + "/operational.key" }
 
@@ -46,10 +55,19 @@ struct StateFolder: Sendable {
   }
 
   /// Written last of all: from this moment on the new state counts.
-  func write(_ state: StoredState) throws {
+  func write(_ state: StoredState) throws { try write(state, to: stateFile) }
+
+  func readCloud() throws -> StoredCloud? {
+    guard let bytes = try AtomicFile.read(cloudFile, maximum_bytes: Self.stateMaximum_bytes) else { return nil }
+    return try JSONDecoder().decode(StoredCloud.self, from: Data(bytes))
+  }
+
+  func write(_ cloud: StoredCloud) throws { try write(cloud, to: cloudFile) }
+
+  private func write(_ document: some Encodable, to file: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    try AtomicFile.replace(stateFile, with: Array(try encoder.encode(state)))
+    try AtomicFile.replace(file, with: Array(try encoder.encode(document)))
   }
 
   func readDeviceKey() throws -> PrivateKey? { try readKey(deviceKeyFile) }

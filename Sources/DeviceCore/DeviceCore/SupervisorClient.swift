@@ -27,6 +27,8 @@ struct SupervisorError: HaechiError {
 final class SupervisorClient: Sendable {
   /// The supervisor answers from memory or by one ioctl; after this long it is taken for silent.
   static let answerDeadline_ms: Int64 = 2_000
+  /// A worker of the supervisor's checks three signatures before it answers about a statement.
+  static let statementDeadline_ms: Int64 = 10_000
   /// Requests without answer at one time.
   static let maximumRequests = 64
 
@@ -68,7 +70,7 @@ final class SupervisorClient: Sendable {
     let channel: any Channel
     do {
       channel = try await NIOPipeBootstrap(group: eventLoop)
-        // Each read(2) gives one packet, cut to the buffer: one byte more than a packet shows an oversized one.
+        // Each read(2) gives one packet, cut to the buffer: one byte more than a packet of the supervisor's shows an oversized one.
         .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: SupervisorPacket.size + 1))
         .channelOption(.autoRead, value: false)
         .channelInitializer { channel in
@@ -101,8 +103,10 @@ final class SupervisorClient: Sendable {
   @discardableResult
   func send(_ message: RuntimeMessage) -> Bool { sending.send(SupervisorPacket.encode(message)) }
 
-  /// Asks and waits for the answer, at most `answerDeadline_ms`.
-  func request(_ make: @Sendable (_ request: UInt32) -> RuntimeMessage) async throws(SupervisorError) -> RequestOutcome {
+  /// Asks and waits for the answer, at most `deadline_ms`.
+  func request(
+    deadline_ms: Int64 = SupervisorClient.answerDeadline_ms, _ make: @Sendable (_ request: UInt32) -> RuntimeMessage
+  ) async throws(SupervisorError) -> RequestOutcome {
     guard state.withLockedValue({ $0.budget.take(now_ms: BootClock.now_ms()) }) else {
       throw SupervisorError(code: "link-busy", reason: "more than \(Int(PacketBudget.perSecond)) requests a second are not passed on; try again")
     }
@@ -121,12 +125,12 @@ final class SupervisorClient: Sendable {
       settle(number, nil)
       throw SupervisorError(code: "link-full", reason: "the supervisor does not take requests now")
     }
-    let deadline = eventLoop.scheduleTask(in: .milliseconds(Self.answerDeadline_ms)) { self.settle(number, nil) }
+    let deadline = eventLoop.scheduleTask(in: .milliseconds(deadline_ms)) { self.settle(number, nil) }
     defer { deadline.cancel() }
     do {
       return try await promise.futureResult.get()
     } catch {
-      throw SupervisorError(code: "no-answer", reason: "the supervisor gave no answer within \(Self.answerDeadline_ms) ms", cause: error)
+      throw SupervisorError(code: "no-answer", reason: "the supervisor gave no answer within \(deadline_ms) ms", cause: error)
     }
   }
 

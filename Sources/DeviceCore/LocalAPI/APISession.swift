@@ -7,6 +7,11 @@ public struct APIShutdown: Sendable {
   public init() {}
 }
 
+/// What a caller may do has changed: a connection whose caller is nobody any more ends now. Sent down the pipeline as a user event.
+public struct APIReview: Sendable {
+  public init() {}
+}
+
 /// One connection's requests, one after the other: routes each, carries it out, answers.
 final class APISession: ChannelInboundHandler {
   typealias InboundIn = RequestDecoder.RequestPart
@@ -206,6 +211,11 @@ final class APISession: ChannelInboundHandler {
     switch event {
     case let refusal as RequestDecoder.RequestRefusal: refused(refusal, context)
     case is APIShutdown: shutDown(context)
+    case is APIReview:
+      if case .refused(let reason) = caller() {
+        router.service.log(.notice, "connection \(connection) ended: \(reason)")
+        shutDown(context)
+      }
     default: context.fireUserInboundEventTriggered(event)
     }
   }

@@ -20,7 +20,7 @@ public enum CallerDecision: Sendable {
 
 /// One event of a server-sent event stream (WHATWG HTML, section 9.2).
 public struct StreamEvent: Sendable, Equatable {
-  /// `reading`, `input` or `log`.
+  /// `reading`, `input`, `grade`, `cloud` or `log`.
   public let name: String
   /// Where a reader resumes after; nil where it cannot.
   public let identifier: UInt64?
@@ -39,7 +39,7 @@ public struct StreamEvent: Sendable, Equatable {
 public enum Feed: Sendable, Equatable {
   /// The latest of each reading, then each new one.
   case readings
-  /// Each change of an input from now on.
+  /// Each change of an input, of the grade and of the link to the broker from now on.
   case events
   /// The records of the log whose sequence is greater, then each new one.
   case logs(after: UInt64)
@@ -58,10 +58,17 @@ public protocol DeviceService: Sendable {
   func readings() -> ReadingsDocument
   func actuators() -> ActuatorsDocument
   func inputs() -> InputsDocument
+  func events() -> EventsDocument
+  func guardState() -> GuardDocument
+  func cloud() -> CloudDocument
   /// The records whose sequence is greater than `after`.
   func logs(after: UInt64) -> LogsDocument
   /// Drives an output and returns its new state once the supervisor has done it.
   func setActuator(_ name: String, on: Bool, caller: String) async throws(Problem) -> ActuatorDocument
+  /// Back to `normal`, by a statement that an admin of the owner signed.
+  func release(_ request: ReleaseRequest, caller: String) async throws(Problem) -> GuardDocument
+  /// Binds the device to a broker, by such a statement.
+  func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument
   /// - Parameter connection: the one that asks; every other is closed when it succeeds.
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument

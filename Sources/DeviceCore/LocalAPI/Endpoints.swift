@@ -3,6 +3,7 @@
 /// What an endpoint does.
 enum Operation: String, CaseIterable {
   case getInfo, getStatus, getReadings, getActuators, getActuator, putActuator, getInputs, getEvents, getLogs
+  case getGuard, postRelease, getCloud, putCloud
   case getProvisioning, putProvisioning, getClaim, postClaim
 }
 
@@ -41,10 +42,15 @@ let endpointTable: [Endpoint] = [
   Endpoint(operation: .getActuators, method: "GET", path: "/v1/actuators", roles: people),
   Endpoint(operation: .getActuator, method: "GET", path: "/v1/actuators/{name}", roles: people, statuses: [404]),
   Endpoint(
-    operation: .putActuator, method: "PUT", path: "/v1/actuators/{name}", roles: [.operator, .admin], takesBody: true, statuses: [404, 429, 503]),
+    operation: .putActuator, method: "PUT", path: "/v1/actuators/{name}", roles: [.operator, .admin], takesBody: true, statuses: [404, 409, 429, 503]),
   Endpoint(operation: .getInputs, method: "GET", path: "/v1/inputs", roles: people),
-  Endpoint(operation: .getEvents, method: "GET", path: "/v1/events", roles: people, offered: [.eventStream]),
+  Endpoint(operation: .getEvents, method: "GET", path: "/v1/events", roles: people, offered: [.json, .eventStream]),
   Endpoint(operation: .getLogs, method: "GET", path: "/v1/logs", roles: [.admin], offered: [.json, .eventStream], parameters: ["after"]),
+  Endpoint(operation: .getGuard, method: "GET", path: "/v1/guard", roles: people),
+  Endpoint(
+    operation: .postRelease, method: "POST", path: "/v1/guard/release", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+  Endpoint(operation: .getCloud, method: "GET", path: "/v1/cloud", roles: people),
+  Endpoint(operation: .putCloud, method: "PUT", path: "/v1/cloud", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
   Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
   Endpoint(
     operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503]),

@@ -135,10 +135,18 @@ struct Router: Sendable {
         try await service.setActuator(route.name, on: request.on, caller: route.callerName)
       }
     case .getInputs: return try ready(service.inputs())
-    case .getEvents: return .stream(.events)
+    case .getEvents: return route.mediaType == .eventStream ? .stream(.events) : try ready(service.events())
     case .getLogs:
       let after = try logsAfter(route)
       return route.mediaType == .eventStream ? .stream(.logs(after: after)) : try ready(service.logs(after: after))
+    case .getGuard: return try ready(service.guardState())
+    case .postRelease:
+      let request = try decodeRequest(ReleaseRequest.self, from: body, limits: limits)
+      return later(route) { () async throws(Problem) in try await service.release(request, caller: route.callerName) }
+    case .getCloud: return try ready(service.cloud())
+    case .putCloud:
+      let request = try decodeRequest(CloudRequest.self, from: body, limits: limits)
+      return later(route) { () async throws(Problem) in try await service.bindCloud(request, caller: route.callerName) }
     case .getProvisioning: return later(route) { () async throws(Problem) in try await service.provisioningOffer() }
     case .putProvisioning:
       let request = try decodeRequest(ProvisioningRequest.self, from: body, limits: limits)

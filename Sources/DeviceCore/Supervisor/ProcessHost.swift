@@ -33,7 +33,7 @@ public struct EndedChild: Sendable, Equatable {
 /// Sending never waits: where the runtime does not read, the answer is `full`.
 public enum LinkSend: Sendable, Equatable { case sent, full, closed }
 
-/// A packet longer than `SupervisorPacket.size` arrives longer than that, so that it is refused.
+/// A packet longer than `SupervisorPacket.largeSize` arrives longer than that, so that it is refused.
 public enum LinkReceive: Sendable, Equatable {
   case packet([UInt8])
   case empty
@@ -46,6 +46,8 @@ public enum LinkReceive: Sendable, Equatable {
 public protocol ProcessHost: AnyObject {
   /// Microseconds since the kernel started; never goes back.
   func now_us() -> UInt64
+  /// So many bytes that nobody can guess (getrandom(2)).
+  func randomBytes(_ count: Int) -> [UInt8]
   /// Waits for something to happen: on one of `descriptors`, the link, a signal, room on the link where `toSend`; at most `timeout_ms`.
   func wait(for descriptors: [CInt], toSend: Bool, timeout_ms: UInt32)
   /// True where somebody asked this process to end (SIGTERM, SIGINT) since the last call.
@@ -63,8 +65,10 @@ public protocol ProcessHost: AnyObject {
   /// SIGKILL; a process that has ended already is no error.
   func kill(_ process: Int32)
 
-  /// Starts `job` in a child of its own, without network and capabilities, and returns the child's process id.
-  func startWorker(_ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32
+  /// Starts `job` in a child of its own, without capabilities and network, and returns the child's process id.
+  ///
+  /// - Parameter keepsNetwork: the child stays in the network and may administer it, and nothing else.
+  func startWorker(keepsNetwork: Bool, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32
   /// What the job of a worker that has ended wrote; asked for once.
   func takeWorkerResult(_ process: Int32) -> [UInt8]
 }

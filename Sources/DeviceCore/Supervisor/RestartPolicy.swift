@@ -33,5 +33,8 @@ struct RestartPolicy {
     unsettledEnds = 0
   }
 
+  /// The runs before do not count any more.
+  mutating func startAnew() { unsettledEnds = 0 }
+
   mutating func ended() { if !settled { unsettledEnds = unsettledEnds.successor } }
 }

@@ -1,6 +1,6 @@
 public import BoardAPI
 internal import Foundations
-internal import SupervisorLink
+public import SupervisorLink
 
 /// PID 1's work, and on a development host that of the first process: it starts the runtime, watches it, and keeps outputs safe whenever
 /// there is none to be trusted.
@@ -38,8 +38,18 @@ public final class Supervisor {
     case dying(process: Int32, since_us: UInt64, cause: StartCause)
   }
 
+  /// What a worker was started for.
+  enum WorkerJob {
+    case rootOfTrust
+    case policy(NetworkPolicyRules)
+    case statement(request: UInt32, SignedStatement)
+
+    var isPolicy: Bool { if case .policy = self { true } else { false } }
+    var isStatement: Bool { if case .statement = self { true } else { false } }
+  }
+
   struct WorkerInProgress {
-    let process: Int32
+    let job: WorkerJob
     let deadline_us: UInt64
   }
 
@@ -56,7 +66,8 @@ public final class Supervisor {
   var outgoing: [[UInt8]] = []
 
   var bootReports: [PhaseReport] = []
-  var worker: WorkerInProgress?
+  /// By process id; at most one of each kind.
+  var workers: [Int32: WorkerInProgress] = [:]
   var rootOfTrust: RootOfTrustReport?
   var carrier = false
   var leaseEnds_us: UInt64?
@@ -66,10 +77,46 @@ public final class Supervisor {
   var watchdogRuns = false
   var watchdogFailed = false
 
-  public init(board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits()) {
+  var guardState: GradeState
+  var owner: PinnedOwner?
+  var destination: CloudDestination?
+  /// Of the destination: its own where it is numeric, else those that DNS gave.
+  var addresses: [NetworkAddress] = []
+  var addressRate: PacketRate
+  /// The runtime has not heard of the destination yet: it does when the rules let it through.
+  var destinationIsNews = false
+  /// Requests that are answered when the rules are in force.
+  var awaitingRules: [UInt32] = []
+  /// Destinations of a moment ago, which are still let through until then.
+  var withdrawn: [NetworkPolicyRules.Destination] = []
+  var withdrawnUntil_us: UInt64?
+  /// Those of the lease, and of the one before.
+  var resolvers: [NetworkAddress] = []
+  var newestResolvers: [NetworkAddress] = []
+  /// Whether a statement is the owner's, asked in a worker: statement, owner.
+  let verifyStatement: StatementVerifier
+
+  /// The rules that are in force; nil before the first.
+  var appliedRules: NetworkPolicyRules?
+  var policyIsStale = false
+  var policyFailures: UInt32 = 0
+  var policyPausedUntil_us: UInt64 = 0
+  var egressCheckedNext_us: UInt64 = 0
+
+  /// Looks at a statement with the pinned owner CA (device id of 10 bytes, certificate in DER) and says whether an admin of that owner signed it.
+  /// It runs in a worker, so it may call large libraries.
+  public typealias StatementVerifier = (_ statement: SignedStatement, _ device: [UInt8], _ owner: [UInt8]) -> Bool
+
+  public init(
+    board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier
+  ) {
     self.board = board
     self.host = host
     self.limits = limits
+    self.verifyStatement = verifyStatement
+    guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
+    addressRate = PacketRate(
+      burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     log = SupervisorLog(console: board.console, keptLines: limits.keptLogLines)
     policy = RestartPolicy(limits: limits)
   }
@@ -95,15 +142,24 @@ public final class Supervisor {
     let now_us = host.now_us()
     checkSilence(now_us: now_us)
     checkLeaving(now_us: now_us)
-    checkWorker(now_us: now_us)
+    checkWorkers(now_us: now_us)
     checkLease(now_us: now_us)
+    checkDecay(now_us: now_us)
+    checkEgress(now_us: now_us)
+    checkWithdrawal(now_us: now_us)
+    applyRulesIfDue(now_us: now_us)
     if host.takeEndRequest() {
       say(.notice, "asked to end")
       return .powerOff
     }
     if policy.isCeilingReached, case .none = state {
-      return .restart(reason: "\(policy.unsettledEnds) runtimes in a row ended before they had settled")
+      let why = "\(policy.unsettledEnds) runtimes in a row ended before they had settled"
+      // Once more in quarantine, where less can reach it; when that does not help either, the whole machine starts afresh.
+      guard guardState.grade < .quarantined else { return .restart(reason: why) }
+      raise(to: .quarantined, .crashLoop, evidence: why)
+      policy.startAnew()
     }
+    if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")
     }

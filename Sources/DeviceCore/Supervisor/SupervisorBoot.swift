@@ -17,8 +17,11 @@ extension Supervisor {
       },
       // From here on a supervisor that stops means a reset. A device whose watchdog is broken still has its safe states, so it boots.
       Phase("watchdog") { [self] in startWatchdog() },
+      // Before the interface is up: nothing ever comes or goes without rules.
+      Phase("network-policy") { [self] in applyFirstRules() },
       // Local function goes on without a network.
       Phase("network") { [self] in
+        guard appliedRules != nil else { return .skipped("there are no rules for it") }
         do throws(BoardError) {
           try board.network.bringUp()
           carrier = try board.network.takeCarrier()
@@ -71,50 +74,18 @@ extension Supervisor {
 
   private func askRootOfTrust() -> Phase.Result {
     let rootOfTrust = board.rootOfTrust
-    do throws(SupervisorError) {
-      let process = try host.startWorker {
-        do throws(BoardError) {
-          let facts = try rootOfTrust.facts()
-          let report = RootOfTrustReport(
-            kind: RootOfTrustReport.Kind(rawValue: facts.kind.rawValue) ?? .none, manufacturer: facts.manufacturer,
-            secureBootState: facts.secureBootState)
-          return SupervisorPacket.encode(.rootOfTrust(report))
-        } catch {
-          return SupervisorPacket.encode(.log(level: .error, at_us: 0, text: error.description))
-        }
+    let started = startWorker(.rootOfTrust, deadline_us: limits.worker_us) {
+      do throws(BoardError) {
+        let facts = try rootOfTrust.facts()
+        let report = RootOfTrustReport(
+          kind: RootOfTrustReport.Kind(rawValue: facts.kind.rawValue) ?? .none, manufacturer: facts.manufacturer,
+          secureBootState: facts.secureBootState)
+        return SupervisorPacket.encode(.rootOfTrust(report))
+      } catch {
+        return SupervisorPacket.encode(.log(level: .error, at_us: 0, text: error.description))
       }
-      worker = WorkerInProgress(process: process, deadline_us: later(host.now_us(), by: limits.worker_us))
-      return .done
-    } catch {
-      return .failed(error.description)
     }
-  }
-
-  func checkWorker(now_us: UInt64) {
-    guard let worker, now_us > worker.deadline_us else { return }
-    host.kill(worker.process)
-    // Reaped as an orphan; its number is forgotten, so a late result is too.
-    self.worker = nil
-    _ = host.takeWorkerResult(worker.process)
-    say(.error, "root of trust: its worker gave no answer within \(limits.worker_us / 1_000_000) s and was killed")
-  }
-
-  /// The worker ended: what it wrote is a packet like any other, and as carefully read.
-  func workerEnded(_ child: EndedChild) {
-    worker = nil
-    let bytes = host.takeWorkerResult(child.process)
-    do throws(LinkError) {
-      switch try SupervisorPacket.decodeSupervisorMessage(bytes) {
-      case .rootOfTrust(let report):
-        rootOfTrust = report
-        if case .alive = state { tell(.rootOfTrust(report)) }
-        say(.info, "root of trust: \(report.kind)\(report.manufacturer.isEmpty ? "" : " of maker \(report.manufacturer)")")
-      case .log(let level, _, let text): say(level, "root of trust: \(text)")
-      default: say(.error, "root of trust: its worker answered something else")
-      }
-    } catch {
-      say(.error, "root of trust: its worker \(Self.words(child.end)) without an answer (\(error))")
-    }
+    return started ? .done : .failed("its worker could not be started")
   }
 
   func pauseBeforeRestart() {

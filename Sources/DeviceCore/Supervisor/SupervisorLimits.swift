@@ -45,6 +45,31 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// A worker's deadline. A TPM answers in about 0.1 s and may spend some seconds on its self-test.
   public var worker_us: UInt64 = 10_000_000
 
+  /// A worker that replaces the network rules: some tens of milliseconds on a small core; more than this and it hangs.
+  public var policy_us: UInt64 = 5_000_000
+  /// So many failures in a row to replace them in quarantine, and the machine starts anew: its old rules would let through what must stop.
+  public var policyAttempts: UInt32 = 3
+  /// A worker that checks a statement: three signatures, some tens of milliseconds under software emulation.
+  public var statement_us: UInt64 = 5_000_000
+
+  /// How long `restricted` lasts after the last evidence. Anyone on the network can bring it about, so minutes would be theirs to give.
+  public var restriction_us: UInt64 = 60_000_000
+  /// Between two looks at the count of undeclared packets, each of which the kernel has dropped already: evidence within a second, by one short
+  /// question to the kernel.
+  public var egressCheck_us: UInt64 = 500_000
+  /// New addresses of the declared name: a burst, and one in so many seconds after it. A name that moves faster is no broker's.
+  public var addressBurst: UInt64 = 4
+  public var addressInterval_s: UInt64 = 30
+  /// Requests that wait for rules to be in force. The runtime has one at a time.
+  public var awaitingRules = 8
+
+  /// How long a destination that was withdrawn is still let through: the runtime hears of the change within milliseconds, and a connection
+  /// attempt that was under way repeats its first packet after one and three seconds (RFC 6298).
+  public var withdrawal_us: UInt64 = 5_000_000
+
+  /// The device's one TCP port.
+  public var servedPort: UInt16 = 8443
+
   /// At an orderly shutdown: time for the runtime to close its connections.
   public var grace_ms: UInt32 = 2_000
 

@@ -71,6 +71,14 @@ extension Supervisor {
       tell(.answer(request: request, setHostName(name)))
     case .log(let level, let source, let text):
       keepLog(level, source, text)
+    case .raiseGrade(let request, let grade, let cause, let evidence):
+      tell(.answer(request: request, raiseAsAsked(grade, cause, evidence: evidence)))
+    case .pinOwner(let request, let device, let certificate):
+      tell(.answer(request: request, pin(PinnedOwner(device: device, certificate: certificate))))
+    case .statement(let request, let statement):
+      if let outcome = judge(statement, request: request) { tell(.answer(request: request, outcome)) }
+    case .destinationAddresses(let request, let addresses):
+      if let outcome = takeAddresses(addresses, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     }
   }
 
@@ -84,6 +92,8 @@ extension Supervisor {
 
   private func setOutput(_ name: ShortName, _ value: Bool) -> RequestOutcome {
     guard let line = board.lines.first(where: { $0.name == name.text }), case .output = line.role else { return .unknownName }
+    // In quarantine every output keeps its safe value, whatever is asked.
+    guard guardState.grade < .quarantined else { return .notInThisGrade }
     do throws(BoardError) {
       try board.gpio.set(name.text, to: value)
       return .done
@@ -107,9 +117,20 @@ extension Supervisor {
       }
       // For ever (RFC 2131 section 3.3) or until then, also where the runtime that asked for it is gone.
       leaseEnds_us = lease.valid_s == .max ? nil : later(now_us, by: UInt64(lease.valid_s) &* 1_000_000)
+      take(resolvers: lease.resolvers.filter { $0 != 0 }.map(NetworkAddress.init(ipv4:)))
       say(.info, "address \(LeaseCheck.dotted(lease.prefix.address))/\(lease.prefix.prefixLength), router \(LeaseCheck.dotted(lease.router))")
       return .done
     }
+  }
+
+  /// Those of the lease before stay declared until the next: an answer may still be on its way, and a question to it is no attack.
+  private func take(resolvers new: [NetworkAddress]) {
+    let former = newestResolvers
+    newestResolvers = new
+    let wanted = new + former.filter { !new.contains($0) }
+    guard wanted != resolvers else { return }
+    resolvers = wanted
+    policyIsStale = true
   }
 
   private func dropLease() -> RequestOutcome {

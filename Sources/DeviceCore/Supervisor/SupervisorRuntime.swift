@@ -20,6 +20,7 @@ extension Supervisor {
     let now_us = host.now_us()
     policy.started(at_us: now_us)
     outgoing = []
+    awaitingRules = []
     do throws(SupervisorError) {
       let process = try host.startRuntime(dhcpSocket: dhcpSocket)
       let rate = PacketRate(burst: limits.packetBurst, perSecond: limits.packetsPerSecond, now_us: now_us)
@@ -43,6 +44,8 @@ extension Supervisor {
     for report in bootReports { tell(.phase(report)) }
     tell(.phasesComplete)
     for line in board.lines { tellLine(line) }
+    tell(.grade(guardState.report(now_us: host.now_us())))
+    if let destination, !destinationIsNews { tell(.destination(DestinationReport(destination: destination, addresses: addresses))) }
     tell(.link(up: carrier))
     if let rootOfTrust { tell(.rootOfTrust(rootOfTrust)) }
     for line in log.takeKept() { tell(.log(level: line.level, at_us: line.at_us, text: line.text)) }
@@ -109,6 +112,7 @@ extension Supervisor {
     outgoing = []
     state = .dying(process: runtime.process, since_us: host.now_us(), cause: cause)
     say(.error, "runtime \(runtime.process) is killed: \(why)")
+    if cause == .violation { raise(to: .quarantined, .linkViolation, evidence: why) }
   }
 
   /// The link is gone: the runtime ends, or has closed it, which is not to be told apart yet.
@@ -125,6 +129,7 @@ extension Supervisor {
     host.kill(process)
     state = .dying(process: process, since_us: now_us, cause: .violation)
     say(.error, "runtime \(process) is killed: it closed its link and stayed")
+    raise(to: .quarantined, .linkViolation, evidence: "it closed its link and stayed")
   }
 
   /// A child was reaped.
@@ -138,7 +143,7 @@ extension Supervisor {
     case .leaving(child.process, _): account(child, cause: Self.isViolation(child.end) ? .violation : .ended)
     case .dying(child.process, _, let cause): account(child, cause: Self.isViolation(child.end) ? .violation : cause)
     default:
-      if child.process == worker?.process { workerEnded(child) }
+      if let worker = workers.removeValue(forKey: child.process) { workerEnded(worker, child) }
     // Anything else is an orphan that PID 1 inherited, or a worker past its deadline: reaped, and that was all.
     }
   }
@@ -151,6 +156,7 @@ extension Supervisor {
     state = .none(notBefore_us: policy.notBefore_us)
     let violation = Self.isViolation(child.end) ? "; it made a system call that its sandbox forbids" : ""
     say(.error, "runtime \(child.process) \(Self.words(child.end))\(violation); outputs are safe")
+    if !violation.isEmpty { raise(to: .quarantined, .sandboxViolation, evidence: "runtime \(child.process) made a forbidden system call") }
   }
 
   /// SIGSYS: the seccomp filter ended it.

@@ -24,7 +24,7 @@ extension Supervisor {
         return .failed("it did not end within \(limits.grace_ms) ms")
       },
       Phase("kill-rest") { [self] in
-        if let worker { host.kill(worker.process) }
+        for process in workers.keys { host.kill(process) }
         switch state {
         case .none: return .done
         case .alive(let runtime): host.kill(runtime.process)

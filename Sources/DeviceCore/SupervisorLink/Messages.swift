@@ -103,6 +103,89 @@ public struct RootOfTrustReport: Hashable, Sendable {
   }
 }
 
+/// The device's grade, as the supervisor holds it.
+public struct GradeReport: Hashable, Sendable {
+  /// Bytes of a nonce.
+  public static let nonce_bytes = 32
+  public let grade: Grade
+  public let cause: GradeCause
+  /// Counts the changes of grade since boot; 0 before the first.
+  public let event: UInt64
+  /// When it began, microseconds since the kernel started.
+  public let at_us: UInt64
+  /// Milliseconds after which it ends by itself unless there is new evidence; 0 where only the owner ends it.
+  public let decay_ms: UInt32
+  /// What a statement about this event must repeat: 32 random bytes, new with each event and each statement that was accepted.
+  public let nonce: [UInt8]
+  /// What was seen, at most 120 bytes of UTF-8.
+  public let evidence: String
+
+  /// - Parameter nonce: exactly 32 bytes; anything else is filled up or cut.
+  public init(grade: Grade, cause: GradeCause, event: UInt64, at_us: UInt64, decay_ms: UInt32, nonce: [UInt8], evidence: String) {
+    self.grade = grade
+    self.cause = cause
+    self.event = event
+    self.at_us = at_us
+    self.decay_ms = decay_ms
+    self.nonce = Array((nonce + [UInt8](repeating: 0, count: Self.nonce_bytes)).prefix(Self.nonce_bytes))
+    self.evidence = evidence
+  }
+}
+
+/// What an admin of the owner may order of the supervisor, past the runtime.
+public enum StatementKind: UInt8, Sendable, CaseIterable {
+  /// Back to `normal`. No body.
+  case release = 1
+  /// The broker is this one from now on. Body: the port (2 bytes), then the host name.
+  case bindCloud = 2
+}
+
+/// A statement of the owner's, signed by one of the owner's admins; what its signature covers is in Identity's `OwnerStatement`.
+public struct SignedStatement: Hashable, Sendable {
+  /// The longest body: a port and a host name.
+  public static let bodyMaximum_bytes = 2 + CloudDestination.hostMaximum_bytes
+  /// A person's certificate has about 600 bytes.
+  public static let certificateMaximum_bytes = 1_024
+  /// An ECDSA-Sig-Value of P-256 has at most 72 bytes, an Ed25519 signature 64.
+  public static let signatureMaximum_bytes = 80
+
+  public let kind: StatementKind
+  /// The event and nonce of the newest `GradeReport`.
+  public let event: UInt64
+  public let nonce: [UInt8]
+  public let body: [UInt8]
+  /// The admin's certificate, DER.
+  public let certificate: [UInt8]
+  public let signature: [UInt8]
+
+  /// nil where a part is longer than it may be, or `nonce` has not 32 bytes.
+  public init?(kind: StatementKind, event: UInt64, nonce: [UInt8], body: [UInt8], certificate: [UInt8], signature: [UInt8]) {
+    guard nonce.count == GradeReport.nonce_bytes, body.count <= Self.bodyMaximum_bytes, certificate.count <= Self.certificateMaximum_bytes,
+      signature.count <= Self.signatureMaximum_bytes
+    else { return nil }
+    self.kind = kind
+    self.event = event
+    self.nonce = nonce
+    self.body = body
+    self.certificate = certificate
+    self.signature = signature
+  }
+}
+
+/// Where the runtime may send to, as the supervisor lets it.
+public struct DestinationReport: Hashable, Sendable {
+  /// A declared name has at most this many addresses at a time.
+  public static let maximumAddresses = 4
+  public let destination: CloudDestination
+  /// Those that the name was last said to have, or the numeric address itself.
+  public let addresses: [NetworkAddress]
+
+  public init(destination: CloudDestination, addresses: [NetworkAddress]) {
+    self.destination = destination
+    self.addresses = Array(addresses.prefix(Self.maximumAddresses))
+  }
+}
+
 /// What the supervisor tells the runtime.
 public enum SupervisorMessage: Hashable, Sendable {
   /// First of all: which start this is since boot (1 for the first) and why.
@@ -123,6 +206,10 @@ public enum SupervisorMessage: Hashable, Sendable {
   case log(level: LogLevel, at_us: UInt64, text: String)
   /// End within so many milliseconds: actuators are safe already.
   case shutdown(grace_ms: UInt32)
+  /// The grade at the start, after each change, and with a new nonce after each accepted statement.
+  case grade(GradeReport)
+  /// The declared destination, at the start where there is one and after each change.
+  case destination(DestinationReport)
 }
 
 /// What became of a request.
@@ -134,6 +221,14 @@ public enum RequestOutcome: UInt8, Sendable {
   case refused = 2
   /// The board reported an error; the log says which.
   case failed = 3
+  /// The grade does not allow it.
+  case notInThisGrade = 4
+  /// The statement is about another event or nonce than the newest: ask for them again.
+  case stale = 5
+  /// The statement is not signed by an admin of the owner, or there is no owner.
+  case notPermitted = 6
+  /// Too many of these; try again later.
+  case busy = 7
 }
 
 /// What the runtime asks of the supervisor. Requests carry a number that the answer repeats.
@@ -149,4 +244,12 @@ public enum RuntimeMessage: Hashable, Sendable {
   case setHostName(request: UInt32, ShortName)
   /// A line for the console of a debug image; a release image has none and drops it. At most 160 bytes of UTF-8.
   case log(level: LogLevel, source: ShortName, text: String)
+  /// Asks for a higher grade. There is no message that asks for a lower one but a statement of the owner's. Evidence: at most 120 bytes of UTF-8.
+  case raiseGrade(request: UInt32, Grade, GradeCause, evidence: String)
+  /// The owner of the device, once a claim has succeeded: the 10 bytes of the device's id and the owner CA's certificate (DER, at most 1,024 bytes).
+  /// The first one counts until the machine restarts.
+  case pinOwner(request: UInt32, device: [UInt8], certificate: [UInt8])
+  case statement(request: UInt32, SignedStatement)
+  /// What DNS says of the declared name: 1 to 4 addresses.
+  case destinationAddresses(request: UInt32, [NetworkAddress])
 }

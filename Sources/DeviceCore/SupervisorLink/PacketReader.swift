@@ -1,3 +1,5 @@
+internal import Foundations
+
 /// Reads the fields of one packet in order. Total: it refuses what is not there and never traps.
 ///
 /// Integers are in network byte order. A text is one length byte and so many bytes.
@@ -22,6 +24,8 @@ struct PacketReader {
     }
   }
 
+  mutating func uint16(_ field: StaticString) throws(LinkError) -> UInt16 { UInt16(try byte(field)) << 8 | UInt16(try byte(field)) }
+
   mutating func uint32(_ field: StaticString) throws(LinkError) -> UInt32 {
     var value: UInt32 = 0
     for _ in 0..<4 { value = value << 8 | UInt32(try byte(field)) }
@@ -41,6 +45,40 @@ struct PacketReader {
     var result: [UInt8] = []
     result.reserveCapacity(count)
     for _ in 0..<count { result.append(try byte(field)) }
+    return result
+  }
+
+  /// Exactly `count` bytes, without a length before them.
+  mutating func fixed(_ field: StaticString, count: Int) throws(LinkError) -> [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(count)
+    for _ in 0..<count { result.append(try byte(field)) }
+    return result
+  }
+
+  /// A length of two bytes, at most `maximum`, and so many bytes.
+  mutating func longBytes(_ field: StaticString, maximum: Int) throws(LinkError) -> [UInt8] {
+    let count = Int(try byte(field)) << 8 | Int(try byte(field))
+    guard count <= maximum else { throw LinkError("packet-field", "\(field): \(count) bytes, of which \(maximum) are allowed") }
+    return try fixed(field, count: count)
+  }
+
+  /// A length byte, 4 or 16, and so many bytes.
+  mutating func address(_ field: StaticString) throws(LinkError) -> NetworkAddress {
+    guard let address = NetworkAddress(bytes: try bytes(field, maximum: 16)) else {
+      throw LinkError("packet-field", "\(field): neither 4 nor 16 bytes")
+    }
+    return address
+  }
+
+  /// A count of at most `DestinationReport.maximumAddresses`, and so many addresses.
+  mutating func addresses(_ field: StaticString) throws(LinkError) -> [NetworkAddress] {
+    let count = try byte(field)
+    guard count <= DestinationReport.maximumAddresses else {
+      throw LinkError("packet-field", "\(field): \(count), of which \(DestinationReport.maximumAddresses) are allowed")
+    }
+    var result: [NetworkAddress] = []
+    for _ in 0..<count { result.append(try address(field)) }
     return result
   }
 

@@ -43,6 +43,34 @@ extension SupervisorPacket {
       writer.name(source)
       writer.text(text, maximum: maximumLogBytes)
       return writer.packet()
+    case .raiseGrade(let request, let grade, let cause, let evidence):
+      var writer = PacketWriter(kind: RuntimeKind.raiseGrade.rawValue)
+      writer.uint32(request)
+      writer.byte(grade.rawValue)
+      writer.byte(cause.rawValue)
+      writer.text(evidence, maximum: maximumEvidenceBytes)
+      return writer.packet()
+    case .pinOwner(let request, let device, let certificate):
+      var writer = PacketWriter(kind: RuntimeKind.pinOwner.rawValue)
+      writer.uint32(request)
+      writer.fixed((device + [UInt8](repeating: 0, count: deviceBytes)).prefix(deviceBytes))
+      writer.longBytes(certificate, maximum: SignedStatement.certificateMaximum_bytes)
+      return writer.packet()
+    case .statement(let request, let statement):
+      var writer = PacketWriter(kind: RuntimeKind.statement.rawValue)
+      writer.uint32(request)
+      writer.byte(statement.kind.rawValue)
+      writer.uint64(statement.event)
+      writer.fixed(statement.nonce)
+      writer.bytes(statement.body, maximum: SignedStatement.bodyMaximum_bytes)
+      writer.longBytes(statement.certificate, maximum: SignedStatement.certificateMaximum_bytes)
+      writer.bytes(statement.signature, maximum: SignedStatement.signatureMaximum_bytes)
+      return writer.packet()
+    case .destinationAddresses(let request, let addresses):
+      var writer = PacketWriter(kind: RuntimeKind.destinationAddresses.rawValue)
+      writer.uint32(request)
+      writer.addresses(addresses)
+      return writer.packet()
     }
   }
 
@@ -77,8 +105,31 @@ extension SupervisorPacket {
       return .log(
         level: try reader.choice("level", LogLevel.self), source: try reader.name("source"),
         text: try reader.text("text", maximum: maximumLogBytes))
+    case .raiseGrade:
+      return .raiseGrade(
+        request: try reader.uint32("request"), try reader.choice("grade", Grade.self), try reader.choice("cause", GradeCause.self),
+        evidence: try reader.text("evidence", maximum: maximumEvidenceBytes))
+    case .pinOwner:
+      return .pinOwner(
+        request: try reader.uint32("request"), device: try reader.fixed("device", count: deviceBytes),
+        certificate: try reader.longBytes("certificate", maximum: SignedStatement.certificateMaximum_bytes))
+    case .statement:
+      let request = try reader.uint32("request")
+      let statement = SignedStatement(
+        kind: try reader.choice("kind", StatementKind.self), event: try reader.uint64("event"),
+        nonce: try reader.fixed("nonce", count: GradeReport.nonce_bytes),
+        body: try reader.bytes("body", maximum: SignedStatement.bodyMaximum_bytes),
+        certificate: try reader.longBytes("certificate", maximum: SignedStatement.certificateMaximum_bytes),
+        signature: try reader.bytes("signature", maximum: SignedStatement.signatureMaximum_bytes))
+      guard let statement else { throw LinkError("packet-field", "statement: a part is too long") }
+      return .statement(request: request, statement)
+    case .destinationAddresses:
+      return .destinationAddresses(request: try reader.uint32("request"), try reader.addresses("addresses"))
     }
   }
+
+  /// Bytes of a device's id.
+  private static let deviceBytes = 10
 
   private static func lease(_ reader: inout PacketReader) throws(LinkError) -> NetworkLease {
     let address = try reader.uint32("address")

@@ -56,6 +56,22 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: SupervisorKind.shutdown.rawValue)
       writer.uint32(grace_ms)
       return writer.packet()
+    case .grade(let report):
+      var writer = PacketWriter(kind: SupervisorKind.grade.rawValue)
+      writer.byte(report.grade.rawValue)
+      writer.byte(report.cause.rawValue)
+      writer.uint64(report.event)
+      writer.uint64(report.at_us)
+      writer.uint32(report.decay_ms)
+      writer.fixed(report.nonce)
+      writer.text(report.evidence, maximum: maximumEvidenceBytes)
+      return writer.packet()
+    case .destination(let report):
+      var writer = PacketWriter(kind: SupervisorKind.destination.rawValue)
+      writer.text(report.destination.host, maximum: CloudDestination.hostMaximum_bytes)
+      writer.uint16(report.destination.port)
+      writer.addresses(report.addresses)
+      return writer.packet()
     }
   }
 
@@ -108,6 +124,21 @@ extension SupervisorPacket {
         text: try reader.text("text", maximum: maximumLogBytes))
     case .shutdown:
       return .shutdown(grace_ms: try reader.uint32("grace_ms"))
+    case .grade:
+      return .grade(
+        GradeReport(
+          grade: try reader.choice("grade", Grade.self), cause: try reader.choice("cause", GradeCause.self), event: try reader.uint64("event"),
+          at_us: try reader.uint64("at_us"), decay_ms: try reader.uint32("decay_ms"),
+          nonce: try reader.fixed("nonce", count: GradeReport.nonce_bytes),
+          evidence: try reader.text("evidence", maximum: maximumEvidenceBytes)))
+    case .destination:
+      let host = try reader.text("host", maximum: CloudDestination.hostMaximum_bytes)
+      let port = try reader.uint16("port")
+      // One form for each destination: what is not already in it is refused.
+      guard let destination = CloudDestination(host: host, port: port), destination.host == host else {
+        throw LinkError("packet-field", "host: neither a host name in lower case nor an address, or the port is 0")
+      }
+      return .destination(DestinationReport(destination: destination, addresses: try reader.addresses("addresses")))
     }
   }
 }

@@ -1,23 +1,27 @@
 /// The binary form of the messages between supervisor and runtime.
 ///
-/// One packet is exactly `size` bytes: a version byte, a kind byte, the fields of that kind in the order of the enum's
+/// One packet is exactly `size` bytes, or `largeSize` for the two kinds that carry a certificate: a version byte, a kind byte, the fields of that kind in the order of the enum's
 /// declaration, and zeros. Integers are big-endian; a name or text is one length byte and its bytes; a Boolean is 0 or 1.
 /// Kinds of the two directions do not overlap, so a packet that is sent back is refused. Decoding is total: whatever the
 /// bytes are, it returns a message or throws `LinkError`.
 public enum SupervisorPacket {
   /// Bytes of each packet. The largest message (the runtime's `log`: 196) fits with room for one more field.
   public static let size = 256
+  /// Bytes of a packet that carries a certificate: the largest (a statement: 1,231) with room for one more field.
+  public static let largeSize = 1_280
   /// The first byte. Both ends are the same executable, so there is never a second version to speak to.
   public static let version: UInt8 = 1
   /// Bytes of text in a `log` message of either side, and in a phase's detail.
   public static let maximumLogBytes = 160
   public static let maximumDetailBytes = 96
+  /// Bytes of text that say why a grade was raised.
+  public static let maximumEvidenceBytes = 120
 
   enum SupervisorKind: UInt8 {
-    case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown
+    case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination
   }
   enum RuntimeKind: UInt8 {
-    case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log
+    case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses
   }
 
   /// `text` cut to at most `maximum` bytes of UTF-8, never inside a Unicode scalar.
@@ -33,12 +37,20 @@ public enum SupervisorPacket {
     return String(kept)
   }
 
+  /// Every packet of a kind has this one size.
+  static func size(ofKind kind: UInt8) -> Int {
+    kind == RuntimeKind.pinOwner.rawValue || kind == RuntimeKind.statement.rawValue ? largeSize : size
+  }
+
   /// Checks size and version and returns the kind.
   static func kind(of bytes: [UInt8]) throws(LinkError) -> UInt8 {
-    guard bytes.count == size else { throw LinkError("packet-size", "\(bytes.count) bytes where a packet has \(size)") }
+    let kind = bytes.dropFirst().first ?? 0
+    guard bytes.count == size(ofKind: kind) else {
+      throw LinkError("packet-size", "\(bytes.count) bytes where a packet of kind \(kind) has \(size(ofKind: kind))")
+    }
     guard let first = bytes.first, first == version else {
       throw LinkError("packet-version", "version \(bytes.first ?? 0) where this link speaks \(version)")
     }
-    return bytes.dropFirst().first ?? 0
+    return kind
   }
 }

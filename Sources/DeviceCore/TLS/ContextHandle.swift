@@ -95,9 +95,10 @@ private func offeredGroups(_ context: OpaquePointer) -> [String] {
 
 /// OpenSSL's question in the handshake whether the peer's chain is good.
 private let verifyPeer: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> CInt = { store, _ in
-  guard let store, let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
-    let connection = TLSConnection.of(OpaquePointer(ssl))
-  else { return 0 }
+  guard let store, let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()).map({ OpaquePointer($0) }) else { return 0 }
+  // Another library's connection knows its context only.
+  if let library = LibraryClientContext.of(ssl) { return library.verify(store) ? 1 : 0 }
+  guard let connection = TLSConnection.of(ssl) else { return 0 }
   let result = connection.context.verifier.verify(store)
   connection.peerRefusal = result.refusal
   connection.peerSubject = result.subject

@@ -236,32 +236,12 @@ final class TLSConnection {
   private func failure() -> TLSError {
     let first = ERR_peek_error()
     let reason = haechi_ERR_GET_LIB(first) == ERR_LIB_SSL ? haechi_ERR_GET_REASON(first) : 0
-    let words = OpenSSL.takeErrors()
-    let cause = words.isEmpty ? nil : CryptoError(code: "openssl-failed", reason: words)
-    func error(_ code: String, _ text: String) -> TLSError {
-      TLSError(code: code, reason: text, side: .local, alert: sentAlert, certificateSubject: peerSubject, cause: cause)
+    if peerRefusal == nil, reason == SSL_R_UNEXPECTED_EOF_WHILE_READING {
+      OpenSSL.clearErrors()
+      return truncation()
     }
-    if let peerRefusal {
-      return TLSError(
-        code: peerRefusal.code, reason: peerRefusal.reason, side: .local, alert: sentAlert, certificateSubject: peerSubject, cause: nil)
-    }
-    // OpenSSL numbers an alert of the peer's as a reason above the offset.
-    if (SSL_AD_REASON_OFFSET..<SSL_AD_REASON_OFFSET + 256).contains(reason) {
-      let alert = TLSAlert(rawValue: UInt8(reason - SSL_AD_REASON_OFFSET))
-      return TLSError(
-        code: "peer-alert", reason: "the peer ended the \(isEstablished ? "connection" : "handshake") with the alert \(alert)", side: .peer,
-        alert: alert, certificateSubject: peerSubject, cause: nil)
-    }
-    switch reason {
-    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return error("certificate-missing", "the client sent no certificate")
-    case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST:
-      return error("plaintext-http", "the client speaks HTTP in the clear; this port speaks TLS 1.3 only")
-    case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_UNKNOWN_PROTOCOL, SSL_R_VERSION_TOO_LOW:
-      return error("unsupported-version", "the peer does not speak TLS 1.3")
-    case SSL_R_WRONG_VERSION_NUMBER where !isEstablished: return error("not-tls", "what the peer sends is not TLS")
-    case SSL_R_UNEXPECTED_EOF_WHILE_READING: return truncation()
-    default: return error("protocol-error", "the TLS \(isEstablished ? "connection" : "handshake") failed")
-    }
+    return HandshakeFacts(refusal: peerRefusal, subject: peerSubject, sentAlert: sentAlert, isEstablished: isEstablished)
+      .failure(reason: reason, words: OpenSSL.takeErrors())
   }
 
   /// The transport ended and the peer had not said that it would.

@@ -54,6 +54,9 @@ struct PeerVerifier: Sendable {
       return CertificateRefusal(.profile, "the certificate \(leaf.subject) is not for \(uri) but for \(leaf.sanURIs)")
     case .dns(let name)? where !leaf.sanDNSNames.contains(where: { $0.lowercased() == name.lowercased() }):
       return CertificateRefusal(.profile, "the certificate \(leaf.subject) is not for \(name) but for \(leaf.sanDNSNames)")
+    case .address(let address)? where !leaf.sanAddresses.contains(address):
+      return CertificateRefusal(
+        .profile, "the certificate \(leaf.subject) is not for \(address) but for \(leaf.sanAddresses.map(\.description) + leaf.sanDNSNames)")
     default: break
     }
     return policy?(leaf)

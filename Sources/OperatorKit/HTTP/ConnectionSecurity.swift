@@ -49,9 +49,10 @@ public struct ConnectionSecurity: Sendable {
 
 /// A certificate, those above it, and its key.
 struct Credential: Sendable {
-  /// Leaf first.
+  /// Leaf first; empty to show none.
   let chain: [Certificate]
-  let key: PrivateKey
+  /// Nil where there is no certificate.
+  let key: PrivateKey?
   /// The file that it came from, or what it is, for errors.
   let name: String
 }

@@ -19,14 +19,18 @@ func refusal(_ answer: DeviceResponse, of request: DeviceRequest, by endpoint: E
   var sentence = "\(endpoint) refused \(request.description) (\(answer.status)\(code)): \(told ?? "no reason given")"
   while sentence.hasSuffix(".") { sentence.removeLast() }
   switch answer.status {
+  case _ where problem?.code == staleStatement: sentence += "; its grade changed meanwhile: try again"
   case 401, 403: sentence += "; see who you are with: haechi person list, and the device's state with: haechi info"
   case 404 where told == nil: sentence += "; the device has nothing of that name"
   case 409: sentence += "; see the device's state with: haechi info"
   case 429, 503: sentence += "; try again shortly"
   default: break
   }
-  return OperatorError("refused-by-device", sentence)
+  return OperatorError("refused-by-device", sentence, refusal: .init(status: answer.status, problem: problem?.code))
 }
+
+/// The problem of a statement that repeats another event or nonce than the device's newest.
+let staleStatement = "statement-stale"
 
 /// Reads the JSON of a successful answer.
 ///

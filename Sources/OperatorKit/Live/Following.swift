@@ -1,7 +1,7 @@
 /// What of a device can be followed.
 public enum Stream: Sendable, Equatable {
   case readings
-  case inputs
+  case events
   /// The log, from the record after this sequence number.
   case logs(after: UInt64)
 }
@@ -22,10 +22,10 @@ struct Backoff: Sendable {
 }
 
 extension OwnedDevice {
-  /// Follows one stream over as many connections as it takes. The log goes on where it was; of readings and inputs what came in between is missed.
+  /// Follows one stream over as many connections as it takes. The log goes on where it was; of readings and events what came in between is missed.
   ///
   /// Troubles that may pass are waited out, each told once to `troubled`; anything else ends the sequence with its error.
-  public func follow<Value: Decodable & Sendable>(
+  public func follow<Value: Sendable>(
     _ stream: Stream, as type: Value.Type, troubled: @escaping @Sendable (OperatorError) -> Void = { _ in }
   ) -> AsyncThrowingStream<Value, any Error> {
     // A reader that does not keep up loses the oldest of 4096, and never the device's or this machine's memory.
@@ -44,7 +44,7 @@ extension OwnedDevice {
               }
               switch stream {
               case .readings: try await client.followReadings { (reading) throws(OperatorError) in pass(reading) }
-              case .inputs: try await client.followInputs { (input) throws(OperatorError) in pass(input) }
+              case .events: try await client.followEvents { (event) throws(OperatorError) in pass(event) }
               case .logs:
                 try await client.followLogs(after: after) { (entry) throws(OperatorError) in
                   after = entry.sequence
@@ -65,7 +65,8 @@ extension OwnedDevice {
     }
   }
 
-  /// Everything that a live picture shows: who and how the device is, its outputs and inputs every 2 s, readings and events as they come.
+  /// Everything that a live picture shows: who and how the device is, its outputs and inputs, its grade and its cloud every 2 s, readings and
+  /// events as they come.
   public func live() -> AsyncThrowingStream<LiveUpdate, any Error> {
     AsyncThrowingStream(LiveUpdate.self, bufferingPolicy: .bufferingNewest(4096)) { continuation in
       let task = Task {
@@ -73,7 +74,7 @@ extension OwnedDevice {
           try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await poll(continuation) }
             group.addTask { for try await reading in follow(.readings, as: Reading.self) { continuation.yield(.reading(reading)) } }
-            group.addTask { for try await input in follow(.inputs, as: Input.self) { continuation.yield(.input(input)) } }
+            group.addTask { for try await event in follow(.events, as: DeviceEvent.self) { continuation.yield(.event(event)) } }
             // The first that fails for good ends the others.
             while try await group.next() != nil {}
           }
@@ -94,10 +95,12 @@ extension OwnedDevice {
       do throws(OperatorError) {
         try await with { (client) throws(OperatorError) in
           continuation.yield(.info(try await client.info()))
+          var hasGuard = true
           while !Task.isCancelled {
             continuation.yield(.status(try await client.status()))
             continuation.yield(.actuators(try await client.actuators()))
             continuation.yield(.inputs(try await client.inputs()))
+            if hasGuard { hasGuard = try await pollGuard(client, continuation) }
             if isTroubled { continuation.yield(.trouble(nil)) }
             isTroubled = false
             backoff.reset()
@@ -111,6 +114,19 @@ extension OwnedDevice {
         continuation.yield(.trouble("\(error.reason); trying again"))
         try? await Task.sleep(for: .milliseconds(backoff.wait_ms()))
       }
+    }
+  }
+  /// Asks for grade and cloud; false where the device is too old to have them.
+  private func pollGuard(
+    _ client: DeviceClient, _ continuation: AsyncThrowingStream<LiveUpdate, any Error>.Continuation
+  ) async throws(OperatorError) -> Bool {
+    do throws(OperatorError) {
+      continuation.yield(.guardState(try await client.guardState()))
+      continuation.yield(.cloud(try await client.cloudState()))
+      return true
+    } catch {
+      guard error.refusal?.status == 404 else { throw error }
+      return false
     }
   }
 }

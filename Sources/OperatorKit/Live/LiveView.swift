@@ -5,8 +5,10 @@ public enum LiveUpdate: Sendable, Equatable {
   case reading(Reading)
   case actuators([Actuator])
   case inputs([Input])
-  /// An input changed just now.
-  case input(Input)
+  case guardState(GuardState)
+  case cloud(CloudState)
+  /// Something happened just now.
+  case event(DeviceEvent)
   /// The connection is gone; the sentence says why and what happens next. Nil once it is back.
   case trouble(String?)
 }
@@ -26,6 +28,8 @@ public struct LiveView: Sendable {
   private var readings: [(latest: Reading, curve: [Double])] = []
   private var actuators: [Actuator] = []
   private var inputs: [Input] = []
+  private var guardState: GuardState?
+  private var cloud: CloudState?
   private var events: [String] = []
   private var trouble: String?
 
@@ -61,14 +65,18 @@ public struct LiveView: Sendable {
     case .inputs(let new):
       let isFirst = inputs.isEmpty
       inputs = Array(new.prefix(Self.mostNames))
-      return isFirst ? inputs.map { "\(time)  \(Self.stateText($0))" } : []
-    case .input(let input):
-      if let index = inputs.firstIndex(where: { $0.name == input.name }) {
-        inputs[index] = input
-      } else if inputs.count < Self.mostNames {
-        inputs.append(input)
-      }
-      let line = "\(time)  \(Self.stateText(input))"
+      return isFirst ? inputs.map { "\(time)  \(Sheet.event(short: .input($0)))" } : []
+    case .guardState(let new):
+      let isFirst = guardState == nil
+      guardState = new
+      return isFirst ? ["\(time)  \(Sheet.grade(new))"] : []
+    case .cloud(let new):
+      let isFirst = cloud == nil
+      cloud = new
+      return isFirst ? ["\(time)  \(Sheet.cloudLine(new))"] : []
+    case .event(let event):
+      take(event)
+      let line = "\(time)  \(Sheet.event(short: event))"
       note(line)
       return [line]
     case .trouble(let sentence):
@@ -80,10 +88,34 @@ public struct LiveView: Sendable {
     }
   }
 
+  /// Changes at once what an event is about, and not only with the next answer.
+  private mutating func take(_ event: DeviceEvent) {
+    switch event {
+    case .input(let input):
+      if let index = inputs.firstIndex(where: { $0.name == input.name }) {
+        inputs[index] = input
+      } else if inputs.count < Self.mostNames {
+        inputs.append(input)
+      }
+    case .grade(let change):
+      guardState?.grade = change.grade
+      guardState?.cause = change.cause
+      guardState?.evidence = change.evidence
+      guardState?.event = change.event
+      // When it ends, the next answer says.
+      guardState?.decaysInMilliseconds = nil
+    case .cloud(let change):
+      cloud?.state = change.state
+      cloud?.error = change.code.map { .init(code: $0, reason: change.reason ?? "") }
+    }
+  }
+
   /// The whole picture, at most `width` characters a line, so that no line wraps.
   public func picture(width: Int) -> [String] {
     var lines = [name + (info.map { ": " + Self.identity($0) } ?? "")]
     if let status { lines.append(Self.condition(status)) }
+    if let guardState { lines.append(Sheet.grade(guardState)) }
+    if let cloud { lines.append(Sheet.cloudLine(cloud)) }
     if !readings.isEmpty {
       lines.append("")
       let rows = readings.map { entry in
@@ -121,8 +153,6 @@ public struct LiveView: Sendable {
     let address = status.network.address.map { printable($0) } ?? "no address"
     return "up \(up), start \(status.startCount), \(address), \(bytesText(status.memory.residentBytes)) resident"
   }
-
-  private static func stateText(_ input: Input) -> String { "\(printable(input.name)) is \(input.active ? "active" : "at rest")" }
 
   /// The values as a row of bars, the smallest lowest; a row of equal values lies in the middle.
   static func curve(_ values: [Double]) -> String {

@@ -18,6 +18,13 @@ public struct DeviceClient {
   /// `GET /v1/logs`: the records whose sequence is greater than `after`.
   public func logs(after: UInt64 = 0) async throws(OperatorError) -> LogPage { try await get(LogPage.self, "/v1/logs?after=\(after)") }
 
+  /// `GET /v1/events`: what the device still has of them.
+  public func events() async throws(OperatorError) -> EventPage { try await get(EventPage.self, "/v1/events") }
+  /// `GET /v1/guard`
+  public func guardState() async throws(OperatorError) -> GuardState { try await get(GuardState.self, "/v1/guard") }
+  /// `GET /v1/cloud`
+  public func cloudState() async throws(OperatorError) -> CloudState { try await get(CloudState.self, "/v1/cloud") }
+
   /// `PUT /v1/actuators/{name}`: the state that the device has driven.
   ///
   /// - Throws: `bad-argument` for a name that no actuator can have, and what the exchange throws.
@@ -28,15 +35,28 @@ public struct DeviceClient {
 
   /// Each new reading, until `each` gives false.
   public func followReadings(_ each: (Reading) async throws(OperatorError) -> Bool) async throws(OperatorError) {
-    try await follow(Reading.self, "reading", "/v1/readings", each)
+    try await follow("/v1/readings") { (event, request) throws(OperatorError) in
+      guard event.name == "reading" else { return true }
+      return try await each(try read(Reading.self, event, request))
+    }
   }
-  /// Each change of an input, until `each` gives false.
-  public func followInputs(_ each: (Input) async throws(OperatorError) -> Bool) async throws(OperatorError) {
-    try await follow(Input.self, "input", "/v1/events", each)
+  /// Each event, until `each` gives false.
+  public func followEvents(_ each: (DeviceEvent) async throws(OperatorError) -> Bool) async throws(OperatorError) {
+    try await follow("/v1/events") { (event, request) throws(OperatorError) in
+      switch event.name {
+      case "input": try await each(.input(try read(Input.self, event, request)))
+      case "grade": try await each(.grade(try read(GradeEvent.self, event, request)))
+      case "cloud": try await each(.cloud(try read(CloudEvent.self, event, request)))
+      default: true
+      }
+    }
   }
   /// The log's records whose sequence is greater than `after` and then each new one, until `each` gives false.
   public func followLogs(after: UInt64 = 0, _ each: (LogEntry) async throws(OperatorError) -> Bool) async throws(OperatorError) {
-    try await follow(LogEntry.self, "log", "/v1/logs?after=\(after)", each)
+    try await follow("/v1/logs?after=\(after)") { (event, request) throws(OperatorError) in
+      guard event.name == "log" else { return true }
+      return try await each(try read(LogEntry.self, event, request))
+    }
   }
 
   func get<Value: Decodable>(_ type: Value.Type, _ path: String) async throws(OperatorError) -> Value {
@@ -47,19 +67,22 @@ public struct DeviceClient {
     try decode(type, try await connection.exchange(request), of: request, by: connection.endpoint)
   }
 
-  private func follow<Value: Decodable>(
-    _ type: Value.Type, _ name: String, _ path: String, _ each: (Value) async throws(OperatorError) -> Bool
+  /// Gives each event of the stream to `each`, which lets pass what it does not know: a later device may send events of other names.
+  private func follow(
+    _ path: String, _ each: (ServerSentEvent, DeviceRequest) async throws(OperatorError) -> Bool
   ) async throws(OperatorError) {
     let request = DeviceRequest(.get, path, wantsEvents: true)
     var goesOn = true
     try await connection.events(request) { (event) throws(OperatorError) in
-      // A later device may send events of other names; they are not ours to read.
-      guard event.name == name else { return true }
-      let answer = DeviceResponse(status: 200, mediaType: "application/json", body: Array(event.data.utf8))
-      goesOn = try await each(try decode(type, answer, of: request, by: connection.endpoint))
+      goesOn = try await each(event, request)
       return goesOn
     }
     if goesOn { throw OperatorError("connection-lost", "\(connection.endpoint) ended the stream \(request.description)") }
+  }
+
+  private func read<Value: Decodable>(_ type: Value.Type, _ event: ServerSentEvent, _ request: DeviceRequest) throws(OperatorError) -> Value {
+    let answer = DeviceResponse(status: 200, mediaType: "application/json", body: Array(event.data.utf8))
+    return try decode(type, answer, of: request, by: connection.endpoint)
   }
 
   /// A name as one segment of a path. Names of actuators are plain words: what is none is refused here, so that it cannot become another path.

@@ -9,11 +9,12 @@ public struct OwnedDevice: Sendable {
   public let name: String
   /// Where it is.
   public let endpoint: Endpoint
-  private let home: OperatorHome
-  private let owner: OwnerFolder
-  private let credential: Credential
+  let home: OperatorHome
+  let owner: OwnerFolder
+  /// Who the operator is.
+  let credential: Credential
   /// Nil where only the address is known: then any device of the owner is right.
-  private let deviceId: DeviceIdentifier?
+  let deviceId: DeviceIdentifier?
   private let now_s: Int64
 
   /// - Parameters:
@@ -72,7 +73,8 @@ public struct OwnedDevice: Sendable {
     }
   }
 
-  private func security() throws(OperatorError) -> ConnectionSecurity {
+  /// - Parameter credential: whom to show to the device; nil for the operator's own.
+  func security(showing credential: Credential? = nil) throws(OperatorError) -> ConnectionSecurity {
     let owner = owner.identifier
     let authority = self.owner.issuer.certificate
     let trust: ServerTrust
@@ -83,7 +85,7 @@ public struct OwnedDevice: Sendable {
     }
     let peerName =
       deviceId.map { "device \(name == $0.text ? name : "\(name) (\($0))") of your owner \(owner)" } ?? "a device of your owner \(owner)"
-    return try ConnectionSecurity(credential: credential, trust: trust, peerName: peerName) { certificate in
+    return try ConnectionSecurity(credential: credential ?? self.credential, trust: trust, peerName: peerName) { certificate in
       Profiles.refusalOfOwnedDevice(certificate, owner: owner)
     }
   }

@@ -2,6 +2,7 @@
 ///
 /// ```
 /// devices.json            the devices it knows: id, address, alias, who owns them
+/// broker.json             the broker of the last haechi cloud bind, and the CA that it belongs to
 /// maker/                  a throwaway maker's CA and its station certificate, when made here
 /// known-makers/ID.pem     maker CAs that the operator has trusted, by the digest of their key
 /// owner/ca.pem, ca.key    the owner's CA, made at the first claim
@@ -35,6 +36,7 @@ public struct OperatorHome: Sendable, Equatable {
   }
 
   public var devicesFile: String { path + "/devices.json" }
+  public var brokerFile: String { path + "/broker.json" }
   public var makerFolder: String { path + "/maker" }
   public var knownMakersFolder: String { path + "/known-makers" }
   public var ownerFolder: String { path + "/owner" }

@@ -33,8 +33,8 @@ int haechi_machine_power_off(void) {
   return reboot(RB_HALT_SYSTEM);
 }
 
-int haechi_route_socket(uint32_t groups) {
-  int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+int haechi_netlink_socket(int protocol, uint32_t groups) {
+  int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (s < 0) return -1;
   int one = 1;
   struct sockaddr_nl here = {.nl_family = AF_NETLINK, .nl_groups = groups};
@@ -48,7 +48,7 @@ int haechi_route_socket(uint32_t groups) {
   return s;
 }
 
-ssize_t haechi_route_send(int socket, const void *bytes, size_t count) {
+ssize_t haechi_netlink_send(int socket, const void *bytes, size_t count) {
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   ssize_t sent;
   do sent = sendto(socket, bytes, count, 0, (struct sockaddr *)&kernel, sizeof kernel);
@@ -56,7 +56,7 @@ ssize_t haechi_route_send(int socket, const void *bytes, size_t count) {
   return sent;
 }
 
-ssize_t haechi_route_receive(int socket, void *bytes, size_t capacity, int *from_kernel) {
+ssize_t haechi_netlink_receive(int socket, void *bytes, size_t capacity, int *from_kernel) {
   struct sockaddr_nl sender = {0};
   socklen_t length = sizeof sender;
   ssize_t taken;

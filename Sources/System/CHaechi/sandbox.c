@@ -39,16 +39,24 @@ int haechi_become(uid_t uid, gid_t gid) {
   return 0;
 }
 
-int haechi_drop_capabilities(void) {
+// Keeps of the permitted capabilities those whose bits are in `kept` (the first 32 capabilities; no other one is ever kept).
+static int keep_capabilities(uint32_t kept) {
   // A kernel before 4.3 has no ambient set: nothing to clear.
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) return -errno;
   // A user of a development host may not, and after a change of user it is done already.
   int result = drop_bounding_set();
   if (result != 0 && result != -EPERM) return result;
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-  return syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;
+  struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3] = {{0}};
+  // Only where something is kept: what is not held cannot be asked for.
+  if (kept != 0 && syscall(SYS_capget, &header, held) != 0) return -errno;
+  struct __user_cap_data_struct left[_LINUX_CAPABILITY_U32S_3] = {{.effective = held[0].permitted & kept, .permitted = held[0].permitted & kept}};
+  return syscall(SYS_capset, &header, left) == 0 ? 0 : -errno;
 }
+
+int haechi_drop_capabilities(void) { return keep_capabilities(0); }
+
+int haechi_keep_network_capability(void) { return keep_capabilities(1U << CAP_NET_ADMIN); }
 
 int haechi_harden_process(pid_t parent) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;

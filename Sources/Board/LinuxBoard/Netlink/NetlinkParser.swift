@@ -1,3 +1,9 @@
+// Types of message that every part of the kernel sends (linux/netlink.h).
+enum NetlinkMessageType {
+  static let error: UInt16 = 2
+  static let done: UInt16 = 3
+}
+
 /// One message of a netlink datagram.
 struct NetlinkMessage: Equatable {
   let type: UInt16
@@ -61,5 +67,27 @@ enum Netlink {
   /// Text up to its closing zero, at most `maximum_bytes`.
   static func text(_ bytes: [UInt8]?, maximum_bytes: Int) -> String? {
     bytes.map { String(decoding: $0.prefix { $0 != 0 }.prefix(maximum_bytes), as: UTF8.self) }
+  }
+}
+
+/// The kernel's verdict on a request (NLMSG_ERROR); number 0 is success.
+struct NetlinkVerdict: Equatable {
+  /// As errno.
+  let number: Int32
+  /// The kernel's own words, at most 128 bytes; empty where it has none.
+  let text: String
+
+  /// nil where `message` is no NLMSG_ERROR or a length in it is wrong.
+  init?(_ message: NetlinkMessage) {
+    guard message.type == NetlinkMessageType.error, let raw = Netlink.number(UInt32.self, message.payload, 0) else { return nil }
+    // The kernel gives a negative errno; -4095 is the lowest there is.
+    let signed = Int32(bitPattern: raw)
+    guard (-4095...0).contains(signed) else { return nil }
+    number = -signed
+    // struct nlmsgerr: error (4), the request's header (16), then, where the flags say so (NLM_F_CAPPED 0x100: the request's body is
+    // left out; NLM_F_ACK_TLVS 0x200: attributes follow), attributes. NLMSGERR_ATTR_MSG is 1.
+    let hasText = message.flags & 0x300 == 0x300
+    let attributes = hasText ? Netlink.attributes(message.payload, from: 20) : [:]
+    text = Netlink.text(attributes?[1], maximum_bytes: 128) ?? ""
   }
 }

@@ -3,9 +3,6 @@ internal import BoardAPI
 // The few messages of rtnetlink(7) that a device with one interface needs.
 
 enum RouteMessageType {
-  // linux/netlink.h
-  static let error: UInt16 = 2
-  static let done: UInt16 = 3
   // linux/rtnetlink.h
   static let newLink: UInt16 = 16
   static let getLink: UInt16 = 18
@@ -143,27 +140,5 @@ struct AddressFacts: Equatable {
     self.index = index
     self.address = address
     prefixLength = message.payload[1]
-  }
-}
-
-/// The kernel's verdict on a request (NLMSG_ERROR); number 0 is success.
-struct RouteVerdict: Equatable {
-  /// As errno.
-  let number: Int32
-  /// The kernel's own words, at most 128 bytes; empty where it has none.
-  let text: String
-
-  /// nil where `message` is no NLMSG_ERROR or a length in it is wrong.
-  init?(_ message: NetlinkMessage) {
-    guard message.type == RouteMessageType.error, let raw = Netlink.number(UInt32.self, message.payload, 0) else { return nil }
-    // The kernel gives a negative errno; -4095 is the lowest there is.
-    let signed = Int32(bitPattern: raw)
-    guard (-4095...0).contains(signed) else { return nil }
-    number = -signed
-    // struct nlmsgerr: error (4), the request's header (16), then, where the flags say so (NLM_F_CAPPED 0x100: the request's body is
-    // left out; NLM_F_ACK_TLVS 0x200: attributes follow), attributes. NLMSGERR_ATTR_MSG is 1.
-    let hasText = message.flags & 0x300 == 0x300
-    let attributes = hasText ? Netlink.attributes(message.payload, from: 20) : [:]
-    text = Netlink.text(attributes?[1], maximum_bytes: 128) ?? ""
   }
 }

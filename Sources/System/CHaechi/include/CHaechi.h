@@ -2,5 +2,6 @@
 #pragma once
 #include "linuxboard.h"
 #include "process.h"
+#include "resolver.h"
 #include "sandbox.h"
 #include "virtualboard.h"

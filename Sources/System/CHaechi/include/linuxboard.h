@@ -15,11 +15,11 @@ int haechi_machine_restart(void);
 /// reboot(2): switches the machine off, or halts it where it cannot be switched off. Returns only where it failed.
 int haechi_machine_power_off(void);
 
-/// A NETLINK_ROUTE socket, non-blocking, closed on exec, bound to `groups` (RTMGRP_ bits), that answers with the kernel's own
-/// error texts (NETLINK_EXT_ACK) and without repeating the request (NETLINK_CAP_ACK). -1 and errno where it failed.
-int haechi_route_socket(uint32_t groups);
+/// A netlink socket of `protocol` (NETLINK_ROUTE, NETLINK_NETFILTER), non-blocking, closed on exec, bound to `groups` (a bit each), that answers with
+/// the kernel's own error texts (NETLINK_EXT_ACK) and without repeating the request (NETLINK_CAP_ACK). -1 and errno where it failed.
+int haechi_netlink_socket(int protocol, uint32_t groups);
 /// Sends one datagram to the kernel.
-ssize_t haechi_route_send(int socket, const void *bytes, size_t count);
+ssize_t haechi_netlink_send(int socket, const void *bytes, size_t count);
 /// Takes one datagram without waiting. `*from_kernel` says whether the kernel sent it: port 0, which no process can have.
 /// The true length is returned, also where it is more than `capacity` (MSG_TRUNC).
-ssize_t haechi_route_receive(int socket, void *bytes, size_t capacity, int *from_kernel);
+ssize_t haechi_netlink_receive(int socket, void *bytes, size_t capacity, int *from_kernel);

@@ -13,6 +13,9 @@ int haechi_become(uid_t uid, gid_t gid);
 /// Empties the ambient, bounding, inheritable, permitted and effective capability sets. Without the right to change the bounding
 /// set it is left alone, which gives nothing: no_new_privs keeps an execve from drawing on it. Returns 0, or -errno.
 int haechi_drop_capabilities(void);
+/// As `haechi_drop_capabilities`, but CAP_NET_ADMIN stays permitted and effective where this process has it: it may configure the network of its
+/// own name space, and nothing else. Returns 0, or -errno.
+int haechi_keep_network_capability(void);
 /// no_new_privs on, core dumps and tracing by others off, SIGKILL when the parent ends. Fails with -ESRCH where the parent has ended already.
 int haechi_harden_process(pid_t parent);
 /// The name that process lists show, at most 15 bytes. Returns 0, or -errno.

@@ -1,23 +1,21 @@
-import FoundationEssentials
-
 /// Where a scan of JSON text stopped, and why.
-struct JSONScanError: Error, Equatable {
-  let code: String
-  let detail: String
-  let field: String?
+package struct JSONScanError: Error, Equatable {
+  package let code: String
+  package let detail: String
+  package let field: String?
 }
 
 /// What a decoder does not tell: the members of the outermost object, after a check of the whole text.
-struct JSONOutline: Equatable {
+package struct JSONOutline: Equatable {
   /// The member names of the outermost object, in their order; nil where the outermost value is no object.
-  let memberNames: [String]?
+  package let memberNames: [String]?
 }
 
 /// Checks JSON text (RFC 8259) more strictly than a decoder does: valid UTF-8, no byte order mark, no nesting beyond `maximumDepth`, no name
 /// twice in one object (RFC 8259 section 4 leaves its meaning open), no unpaired surrogates, nothing after the value.
 ///
 /// Total: every byte sequence gives an outline or an error, in one pass and without recursion.
-func scanJSON(_ bytes: [UInt8], maximumDepth: Int) -> Result<JSONOutline, JSONScanError> {
+package func scanJSON(_ bytes: [UInt8], maximumDepth: Int) -> Result<JSONOutline, JSONScanError> {
   do {
     var scanner = JSONScanner(bytes: bytes, maximumDepth: maximumDepth)
     return .success(try scanner.scan())
@@ -215,50 +213,4 @@ private struct JSONScanner {
   private func failure(_ detail: String) -> JSONScanError {
     JSONScanError(code: "json-invalid", detail: "\(detail) (at byte \(min(index, bytes.count)))", field: nil)
   }
-}
-
-/// A request body: which members it has, so that an unknown one is refused and not ignored.
-public protocol RequestDocument: Decodable, Sendable {
-  /// Every member name that this document knows.
-  static var fieldNames: Set<String> { get }
-}
-
-/// The document in `bytes`, or the problem that names what is wrong with it.
-func decodeRequest<Document: RequestDocument>(_ type: Document.Type, from bytes: [UInt8], limits: APILimits) throws(Problem) -> Document {
-  let outline: JSONOutline
-  switch scanJSON(bytes, maximumDepth: limits.jsonMaximumDepth) {
-  case .success(let scanned): outline = scanned
-  case .failure(let error): throw .bodyInvalid(error.code, error.detail, field: error.field)
-  }
-  guard let names = outline.memberNames else { throw .bodyInvalid("field-type", "The body must be a JSON object.") }
-  for name in names where !Document.fieldNames.contains(name) {
-    throw .bodyInvalid(
-      "field-unknown", "The field \(name.prefix(64)) is not known here; known: \(Document.fieldNames.sorted().joined(separator: ", ")).",
-      field: String(name.prefix(64)))
-  }
-  do {
-    return try JSONDecoder().decode(type, from: Data(bytes))
-  } catch let DecodingError.keyNotFound(key, _) {
-    throw .bodyInvalid("field-missing", "The field \(key.stringValue) is missing.", field: key.stringValue)
-  } catch let DecodingError.typeMismatch(_, context) {
-    throw wrongType(context)
-  } catch let DecodingError.valueNotFound(_, context) {
-    throw wrongType(context)
-  } catch let DecodingError.dataCorrupted(context) {
-    throw wrongType(context)
-  } catch {
-    throw .bodyInvalid("json-invalid", "The body cannot be decoded.")
-  }
-}
-
-private func wrongType(_ context: DecodingError.Context) -> Problem {
-  let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-  return .bodyInvalid("field-type", path.isEmpty ? "The body has the wrong type." : "The field \(path) has the wrong type.", field: path)
-}
-
-/// JSON text of `document`: members sorted by name, `/` not escaped.
-func encodeJSON(_ document: some Encodable) throws -> [UInt8] {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  return Array(try encoder.encode(document))
 }

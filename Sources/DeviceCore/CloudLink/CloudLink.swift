@@ -1,0 +1,278 @@
+public import Foundations
+import MQTT
+import NIOConcurrencyHelpers
+
+/// The device's link to its owner's cloud: readings, events and status go out, commands come in; MQTT 5 over TLS 1.3 with both sides' certificates.
+///
+/// Every method may be called from any thread and returns at once; `run` follows what they changed.
+public final class CloudLink: Sendable {
+  /// What makes the runner look again at what it should do.
+  enum Signal: Sendable {
+    /// The binding, the credential, the grade or the waiting events.
+    case changed
+    /// What a client said of its connection.
+    case connection(client: UInt64, MQTTEvent)
+    /// No status and no event is on the way any more.
+    case settled
+    case timer(UInt64)
+    case end
+  }
+  /// A message of one client.
+  struct Sent: Hashable {
+    let client: UInt64
+    let token: MQTTToken
+  }
+  struct PendingEvent {
+    let event: CloudGradeEvent
+    /// Where it is on the way.
+    var sent: Sent?
+  }
+  struct Order: Sendable {
+    let command: CloudCommand
+    let reply: CloudReply?
+  }
+  struct State {
+    var binding: CloudBinding?
+    /// Those of a DNS name that were permitted last.
+    var addresses: [NetworkAddress] = []
+    var grade = Grade.normal
+    /// Counts the changes after which a connection must be made anew.
+    var generation: UInt64 = 0
+    var status = CloudStatus()
+    /// What the host was told last.
+    var told: Told? = Told(state: .unbound, failureCode: nil)
+    var client: MQTTClient?
+    var clientNumber: UInt64 = 0
+    var isConnected = false
+    var events: [PendingEvent] = []
+    /// Status and events that are on the way.
+    var awaited: Set<Sent> = []
+    var commandRate = CommandRate()
+  }
+  struct Told: Equatable {
+    let state: CloudState
+    let failureCode: String?
+  }
+
+  /// A device that changes its grade more often than this while its broker is away forgets the oldest change first.
+  static let maximumEvents = 16
+  /// Commands that wait for the one before; a second's worth and a half.
+  static let maximumOrders = 16
+
+  let host: any CloudLinkHost
+  let messages: CloudMessages
+  let device: DeviceIdentifier
+  let clock: WallClock
+  let delay_ms: @Sendable (_ failures: Int) -> UInt64
+  let state = NIOLockedValueBox(State())
+  let signals: AsyncStream<Signal>
+  let signal: AsyncStream<Signal>.Continuation
+  let orders: AsyncStream<Order>
+  private let order: AsyncStream<Order>.Continuation
+
+  /// - Parameters:
+  ///   - device: the name of the device in topics and as client identifier.
+  ///   - clock: what the broker's certificate is judged by, and status messages are dated with.
+  public convenience init(device: DeviceIdentifier, host: any CloudLinkHost, clock: WallClock) {
+    self.init(
+      device: device, host: host, clock: clock,
+      delay_ms: { failures in
+        var generator = SystemRandomNumberGenerator()
+        return Backoff.delay_ms(failures: failures, using: &generator)
+      })
+  }
+
+  init(device: DeviceIdentifier, host: any CloudLinkHost, clock: WallClock, delay_ms: @escaping @Sendable (Int) -> UInt64) {
+    self.device = device
+    self.host = host
+    self.clock = clock
+    self.delay_ms = delay_ms
+    messages = CloudMessages(topics: CloudTopics(device))
+    // Bounded by who signals: one client's few words, one timer, and calls of the device's own.
+    (signals, signal) = AsyncStream.makeStream(of: Signal.self)
+    (orders, order) = AsyncStream.makeStream(of: Order.self, bufferingPolicy: .bufferingOldest(Self.maximumOrders))
+  }
+
+  /// Keeps the link as it should be, until the task is cancelled; then says goodbye to the broker and returns within seconds. Once only.
+  public func run() async {
+    // Its own task: a cancelled one could not wait for the broker's last answer.
+    let runner = Task { await CloudRunner(self).run() }
+    await withTaskCancellationHandler {
+      await runner.value
+    } onCancel: {
+      signal.yield(.end)
+    }
+  }
+
+  public var status: CloudStatus { state.withLockedValue { $0.status } }
+
+  /// Belongs to this broker from now on; nil for none.
+  public func bind(_ binding: CloudBinding?) {
+    let isNew = state.withLockedValue { state in
+      guard state.binding?.destination != binding?.destination || state.binding?.authority != binding?.authority else {
+        if let known = binding?.addresses, !known.isEmpty { state.addresses = known }
+        return false
+      }
+      state.binding = binding
+      state.addresses = binding?.addresses ?? []
+      state.status.destination = binding?.destination
+      // What a new broker does wrong is told, also where the one before did the same.
+      state.told = nil
+      state.generation += 1
+      return true
+    }
+    if isNew { signal.yield(.changed) }
+  }
+
+  /// The host has another credential than before: connects anew with it.
+  public func credentialChanged() {
+    state.withLockedValue { $0.generation += 1 }
+    signal.yield(.changed)
+  }
+
+  /// What the link may do from now on. The event that belongs to it is to be given to `publishEvent` before, so that it is told before the link goes quiet.
+  public func setGrade(_ grade: Grade) {
+    let isNew = state.withLockedValue { state in
+      defer { state.grade = grade }
+      return state.grade != grade
+    }
+    if isNew { signal.yield(.changed) }
+  }
+
+  /// Publishes a reading, where the link is connected and the grade allows it; else it is dropped and counted. Whether it was taken.
+  @discardableResult public func publishReading(_ reading: CloudReading) -> Bool {
+    send(messages.reading(reading), isAllowed: { $0.grade < .quarantined })
+  }
+
+  /// Publishes an event as soon as the link is connected, and again until the broker has it. The newest 16 are kept.
+  public func publishEvent(_ event: CloudGradeEvent) {
+    state.withLockedValue { state in
+      state.events.append(PendingEvent(event: event))
+      guard state.events.count > Self.maximumEvents else { return }
+      state.events.removeFirst()
+      state.status.dropped += 1
+    }
+    signal.yield(.changed)
+  }
+
+  // MARK: sending
+
+  /// Hands a message to the connected client. A message that cannot be sent is counted as dropped where there is a broker that it was for.
+  @discardableResult func send(_ message: MQTTMessage?, isAwaited: Bool = false, isAllowed: (State) -> Bool = { _ in true }) -> Bool {
+    state.withLockedValue { state in
+      guard state.binding != nil else { return false }
+      guard let message, isAllowed(state), let sent = Self.hand(message, &state) else {
+        state.status.dropped += 1
+        return false
+      }
+      if isAwaited { state.awaited.insert(sent) }
+      return true
+    }
+  }
+
+  /// Publishes each event that is not on the way.
+  func sendEvents() {
+    state.withLockedValue { state in
+      for index in state.events.indices where state.events[index].sent == nil {
+        guard let message = messages.event(state.events[index].event), let sent = Self.hand(message, &state) else { return }
+        state.events[index].sent = sent
+        state.awaited.insert(sent)
+      }
+    }
+  }
+
+  // The client's answer to a token needs the lock, too: it is never heard of before the token is noted.
+  private static func hand(_ message: MQTTMessage, _ state: inout State) -> Sent? {
+    guard state.isConnected, let token = state.client?.publish(message) else { return nil }
+    state.status.published += 1
+    return Sent(client: state.clientNumber, token: token)
+  }
+
+  // MARK: what a client tells, on its own thread
+
+  func heard(_ event: MQTTEvent, client: UInt64) {
+    switch event {
+    case .connected, .refused, .closed: signal.yield(.connection(client: client, event))
+    case .disconnected:
+      state.withLockedValue { if $0.clientNumber == client { $0.isConnected = false } }
+      signal.yield(.connection(client: client, event))
+    case .acknowledged(let token): finish(Sent(client: client, token: token), isAcknowledged: true)
+    case .dropped(let token, _): finish(Sent(client: client, token: token), isAcknowledged: false)
+    case .subscribed(let filter, let reason) where reason.isRefusal:
+      fail(CloudFailure("commands-refused", "the broker does not let the device listen to \(filter): \(reason)"), to: .connected)
+    case .subscribed: break
+    case .message(let message): receive(message)
+    }
+  }
+
+  private func finish(_ sent: Sent, isAcknowledged: Bool) {
+    let isSettled = state.withLockedValue { state in
+      if isAcknowledged {
+        state.status.acknowledged += 1
+        state.events.removeAll { $0.sent == sent }
+      } else {
+        state.status.dropped += 1
+        for index in state.events.indices where state.events[index].sent == sent { state.events[index].sent = nil }
+      }
+      return state.awaited.remove(sent) != nil && state.awaited.isEmpty
+    }
+    if isSettled { signal.yield(.settled) }
+  }
+
+  private func receive(_ message: MQTTMessage) {
+    let (grade, isTimely) = state.withLockedValue { ($0.grade, $0.commandRate.take(now_ms: BootClock.now_ms())) }
+    switch readCommand(message, topics: messages.topics) {
+    case .refused(let problem, let reply): answer(isTimely ? problem : .tooMany, to: reply)
+    case .command(_, let reply) where !isTimely: answer(.tooMany, to: reply)
+    case .command(_, let reply) where grade >= .quarantined: answer(.notInThisGrade, to: reply)
+    case .command(let command, let reply):
+      if case .dropped = order.yield(Order(command: command, reply: reply)) { answer(.tooMany, to: reply) }
+    }
+  }
+
+  func answer(_ problem: CloudProblem, to reply: CloudReply?) {
+    if let reply { send(messages.answer(problem, to: reply), isAllowed: { $0.grade < .quarantined }) }
+  }
+
+  /// Carries out commands, one after the other, until its task is cancelled.
+  func carryOutOrders() async {
+    for await order in orders {
+      do throws(CloudProblem) {
+        let result = try await host.carryOut(order.command)
+        if let reply = order.reply { send(messages.answer(result, to: reply), isAllowed: { $0.grade < .quarantined }) }
+      } catch {
+        answer(error, to: order.reply)
+      }
+    }
+  }
+
+  // MARK: telling the host
+
+  /// The link is in `state` now, and works so far.
+  func enter(_ newState: CloudState) {
+    tell { status in
+      status.state = newState
+      if newState != .connecting { status.failure = nil }
+    }
+  }
+
+  /// The link is in `state` because of `failure`.
+  func fail(_ failure: CloudFailure, to newState: CloudState = .waiting) {
+    tell { status in
+      status.state = newState
+      status.failure = failure
+    }
+  }
+
+  /// The host hears of each change once: a try is none, nor is a try that fails as the one before did. Reasons may hold times, so codes are compared.
+  private func tell(_ change: (inout CloudStatus) -> Void) {
+    let status: CloudStatus? = state.withLockedValue { state in
+      change(&state.status)
+      let told = Told(state: state.status.state, failureCode: state.status.failure?.code)
+      guard told.state != .connecting, told != state.told else { return nil }
+      state.told = told
+      return state.status
+    }
+    if let status { host.cloudChanged(status) }
+  }
+}

@@ -1,0 +1,92 @@
+import Foundations
+import NIOConcurrencyHelpers
+import SupervisorLink
+
+/// Takes the supervisor's messages and keeps what they say.
+final class Inbox: Sendable {
+  private let hub: DeviceHub
+  private let grades: GradeHolder
+  private struct Introduction {
+    var hasPhases = false
+    var isComplete = false
+    var isLinkUp = false
+    var linkFollower: (@Sendable (Bool) -> Void)?
+    var destination: DestinationReport?
+    var destinationFollower: (@Sendable (DestinationReport) -> Void)?
+  }
+  private let introduction = NIOLockedValueBox(Introduction())
+  private let endings: AsyncStream<Ending>
+  private let endingContinuation: AsyncStream<Ending>.Continuation
+
+  init(hub: DeviceHub, grades: GradeHolder) {
+    self.hub = hub
+    self.grades = grades
+    (endings, endingContinuation) = AsyncStream.makeStream(of: Ending.self, bufferingPolicy: .bufferingOldest(1))
+  }
+
+  @Sendable func receive(_ message: SupervisorMessage) {
+    switch message {
+    case .started(let count, let cause):
+      hub.update { facts in
+        facts.startCount = count
+        facts.startCause = cause
+      }
+    case .phase(let report): hub.update { if $0.phases.count < DeviceHub.maximumPhases { $0.phases.append(report) } }
+    case .phasesComplete: introduction.withLockedValue { $0.hasPhases = true }
+    case .line(let name, let isOutput, let value): hub.announceLine(name.text, isOutput: isOutput, value: value)
+    case .input(let name, let value, let at_us): hub.inputChanged(name.text, value: value, at_us: at_us)
+    case .answer: return
+    case .link(let up):
+      hub.update { $0.linkUp = up }
+      // After the phases come the lines, and after the lines the link: then everything that a start needs is known.
+      introduction.withLockedValue { state in
+        state.isComplete = state.hasPhases
+        guard state.isLinkUp != up else { return }
+        state.isLinkUp = up
+        state.linkFollower?(up)
+      }
+    case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
+    case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
+    case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
+    case .grade(let report): grades.take(report)
+    case .destination(let report):
+      introduction.withLockedValue { state in
+        state.destination = report
+        state.destinationFollower?(report)
+      }
+    }
+  }
+
+  @Sendable func finish(_ ending: Ending) { endingContinuation.yield(ending) }
+
+  /// Calls `follower`, which must not wait, with the state of the link now if it is up, and with each change.
+  func followLink(_ follower: @escaping @Sendable (Bool) -> Void) {
+    introduction.withLockedValue { state in
+      state.linkFollower = follower
+      if state.isLinkUp { follower(true) }
+    }
+  }
+
+  /// Calls `follower`, which must not wait, with the declared destination now if there is one, and with each change.
+  func followDestination(_ follower: @escaping @Sendable (DestinationReport) -> Void) {
+    introduction.withLockedValue { state in
+      state.destinationFollower = follower
+      if let destination = state.destination { follower(destination) }
+    }
+  }
+
+  func ending() async -> Ending? {
+    for await ending in endings { return ending }
+    return nil
+  }
+
+  /// Waits until the phases of boot, the lines and the link are known.
+  func waitForIntroduction(deadline_ms: UInt64) async throws(RuntimeError) {
+    let end_ms = BootClock.now_ms() + deadline_ms
+    while BootClock.now_ms() < end_ms {
+      if introduction.withLockedValue({ $0.isComplete }) { return }
+      do { try await Task.sleep(for: .milliseconds(1)) } catch { break }
+    }
+    throw RuntimeError(code: "supervisor-silent", reason: "the supervisor did not tell phases, lines and link within \(deadline_ms) ms")
+  }
+}

@@ -1,0 +1,72 @@
+import Crypto
+import Foundations
+import LocalAPI
+import SupervisorLink
+
+/// Passes the owner's statements on to the supervisor. It looks at their form only: whether they count is not for the runtime to say.
+struct StatementDesk: Sendable {
+  let supervisor: SupervisorClient
+
+  /// Tells the supervisor who the owner is.
+  func pin(_ owner: Certificate, of device: DeviceIdentifier) async throws(Problem) {
+    let outcome: RequestOutcome
+    do throws(SupervisorError) {
+      outcome = try await supervisor.request {
+        .pinOwner(request: $0, device: Foundations.bytes(hexadecimal: device.text) ?? [], certificate: owner.der)
+      }
+    } catch {
+      throw .unavailable("The owner could not be pinned: \(error.reason).")
+    }
+    guard outcome == .done else {
+      throw .conflict("owner-not-pinned", "The supervisor has another owner pinned; restart the device and claim it again.")
+    }
+  }
+
+  /// Sends a statement, and returns once the supervisor has carried it out.
+  func send(_ kind: StatementKind, _ request: some SignedRequest, body: [UInt8]) async throws(Problem) {
+    let statement = try statement(kind, request, body: body)
+    let outcome: RequestOutcome
+    do throws(SupervisorError) {
+      outcome = try await supervisor.request(deadline_ms: SupervisorClient.statementDeadline_ms) { .statement(request: $0, statement) }
+    } catch {
+      throw .unavailable("The statement could not be passed on: \(error.reason).")
+    }
+    switch outcome {
+    case .done: return
+    case .stale:
+      throw .conflict("statement-stale", "The statement is about another event or nonce than the newest: read GET /v1/guard again and sign anew.")
+    case .notPermitted:
+      throw .unprocessable(
+        "statement-refused", "The statement is not signed by an admin of this device's owner, with a certificate that is valid now.",
+        field: "signature")
+    case .busy: throw .tooManyRequests("Another statement is being checked; try again in a second.")
+    case .notInThisGrade: throw .conflict("not-in-this-grade", "The device's grade does not allow it.")
+    case .refused, .unknownName: throw .unprocessable("statement-refused", "What the statement orders makes no sense here.", field: "signature")
+    case .failed: throw .unavailable("The statement could not be checked; the log tells why.")
+    }
+  }
+
+  private func statement(_ kind: StatementKind, _ request: some SignedRequest, body: [UInt8]) throws(Problem) -> SignedStatement {
+    guard let nonce = bytes(hexadecimal: request.nonce), nonce.count == GradeReport.nonce_bytes else {
+      throw .unprocessable("nonce-invalid", "nonce must be the \(GradeReport.nonce_bytes * 2) hexadecimal digits of GET /v1/guard.", field: "nonce")
+    }
+    guard let signature = bytes(hexadecimal: request.signature), !signature.isEmpty else {
+      throw .unprocessable("signature-invalid", "signature must be hexadecimal digits.", field: "signature")
+    }
+    let certificate: Certificate
+    do {
+      certificate = try Certificate(pem: request.certificate)
+    } catch {
+      throw .unprocessable("certificate-malformed", "certificate is not what it should be, one certificate in PEM: \(error.reason).", field: "certificate")
+    }
+    let statement = SignedStatement(
+      kind: kind, event: request.event, nonce: nonce, body: body, certificate: certificate.der, signature: signature)
+    guard let statement else {
+      throw .unprocessable(
+        "statement-too-large",
+        "A certificate has at most \(SignedStatement.certificateMaximum_bytes) bytes here, a signature \(SignedStatement.signatureMaximum_bytes).",
+        field: "certificate")
+    }
+    return statement
+  }
+}

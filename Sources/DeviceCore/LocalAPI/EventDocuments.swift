@@ -1,0 +1,81 @@
+// What happens at a device, as a list and as a stream.
+
+/// A change of grade; also the data of the stream event `grade`.
+public struct GradeEventDocument: Codable, Sendable, Equatable {
+  public var grade: String
+  public var cause: String
+  public var evidence: String
+  public var event: UInt64
+  public var uptimeMilliseconds: UInt64
+
+  public init(grade: String, cause: String, evidence: String, event: UInt64, uptimeMilliseconds: UInt64) {
+    self.grade = grade
+    self.cause = cause
+    self.evidence = evidence
+    self.event = event
+    self.uptimeMilliseconds = uptimeMilliseconds
+  }
+}
+
+/// A change of the link to the broker; also the data of the stream event `cloud`.
+public struct CloudEventDocument: Codable, Sendable, Equatable {
+  /// As in `CloudDocument`.
+  public var state: String
+  /// Why, where it is a failure.
+  public var code: String?
+  public var reason: String?
+  public var uptimeMilliseconds: UInt64
+
+  public init(state: String, code: String?, reason: String?, uptimeMilliseconds: UInt64) {
+    self.state = state
+    self.code = code
+    self.reason = reason
+    self.uptimeMilliseconds = uptimeMilliseconds
+  }
+}
+
+/// One thing that happened: exactly one of `input`, `grade` and `cloud` is there, as `kind` says.
+public struct EventDocument: Codable, Sendable, Equatable {
+  /// What happened.
+  public enum Happening: Sendable, Equatable {
+    case input(InputDocument)
+    case grade(GradeEventDocument)
+    case cloud(CloudEventDocument)
+  }
+
+  /// Counts up from 1 within one run of the runtime, without gaps.
+  public var sequence: UInt64
+  public var uptimeMilliseconds: UInt64
+  public var kind: String
+  public var input: InputDocument?
+  public var grade: GradeEventDocument?
+  public var cloud: CloudEventDocument?
+
+  public init(sequence: UInt64, uptimeMilliseconds: UInt64, _ happening: Happening) {
+    self.sequence = sequence
+    self.uptimeMilliseconds = uptimeMilliseconds
+    switch happening {
+    case .input(let input):
+      kind = "input"
+      self.input = input
+    case .grade(let grade):
+      kind = "grade"
+      self.grade = grade
+    case .cloud(let cloud):
+      kind = "cloud"
+      self.cloud = cloud
+    }
+  }
+}
+
+/// `GET /v1/events`: the newest events, oldest first.
+public struct EventsDocument: Codable, Sendable, Equatable {
+  public var events: [EventDocument]
+  /// How many older ones were forgotten.
+  public var forgotten: UInt64
+
+  public init(events: [EventDocument], forgotten: UInt64) {
+    self.events = events
+    self.forgotten = forgotten
+  }
+}

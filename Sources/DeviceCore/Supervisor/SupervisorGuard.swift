@@ -1,0 +1,200 @@
+internal import BoardAPI
+internal import Foundations
+internal import SupervisorLink
+
+// The grade is the supervisor's: facts that it sees itself raise it, the runtime may ask for more, and nobody lowers it but the owner's
+// admin by a statement that a worker has checked, or time where the evidence was of the kind that anyone on the network can produce.
+
+/// What the supervisor knows of the grade.
+struct GradeState {
+  var grade = Grade.normal
+  var cause = GradeCause.none
+  var evidence = ""
+  /// Counts the changes since boot.
+  var event: UInt64 = 0
+  var since_us: UInt64 = 0
+  /// When it ends by itself; nil where only the owner ends it.
+  var decays_us: UInt64?
+  var nonce: [UInt8]
+
+  func report(now_us: UInt64) -> GradeReport {
+    let decay_ms = decays_us.map { max(1, UInt32(clamping: elapsed_us(since: now_us, now: $0) / 1_000)) } ?? 0
+    return GradeReport(grade: grade, cause: cause, event: event, at_us: since_us, decay_ms: decay_ms, nonce: nonce, evidence: evidence)
+  }
+}
+
+/// Whom the device belongs to, pinned at the claim.
+struct PinnedOwner: Equatable {
+  /// The device's id, 10 bytes.
+  let device: [UInt8]
+  /// The owner CA's certificate, DER.
+  let certificate: [UInt8]
+}
+
+extension Supervisor {
+  /// Raises the grade, or renews one that would end by itself. Never lowers it.
+  func raise(to wanted: Grade, _ cause: GradeCause, evidence: String) {
+    let now_us = host.now_us()
+    // Whatever is asked: this kind of evidence leads no further than this.
+    let grade = min(wanted, cause.ceiling)
+    guard grade >= guardState.grade, grade > .normal else { return }
+    let decays_us = grade == .restricted ? later(now_us, by: limits.restriction_us) : nil
+    if grade == guardState.grade {
+      guard guardState.decays_us != nil else { return }
+      guardState.decays_us = decays_us
+      return tell(.grade(guardState.report(now_us: now_us)))
+    }
+    change(to: grade, cause, evidence: evidence, decays_us: decays_us, now_us: now_us)
+    say(.error, "grade \(grade.word): \(cause.word): \(guardState.evidence)")
+  }
+
+  private func change(to grade: Grade, _ cause: GradeCause, evidence: String, decays_us: UInt64?, now_us: UInt64) {
+    guardState = GradeState(
+      grade: grade, cause: cause, evidence: SupervisorPacket.cut(evidence, to: SupervisorPacket.maximumEvidenceBytes),
+      event: guardState.event.successor, since_us: now_us, decays_us: decays_us, nonce: host.randomBytes(GradeReport.nonce_bytes))
+    if grade >= .quarantined { driveSafe() }
+    policyIsStale = true
+    tell(.grade(guardState.report(now_us: now_us)))
+  }
+
+  /// The load is over.
+  func checkDecay(now_us: UInt64) {
+    guard let decays_us = guardState.decays_us, now_us >= decays_us else { return }
+    say(.notice, "grade normal: no new evidence for \(limits.restriction_us / 1_000_000) s")
+    change(to: .normal, .decayed, evidence: "", decays_us: nil, now_us: now_us)
+  }
+
+  /// Undeclared traffic that the kernel dropped is a fact that the runtime has no say in.
+  func checkEgress(now_us: UInt64) {
+    guard now_us >= egressCheckedNext_us else { return }
+    egressCheckedNext_us = later(now_us, by: limits.egressCheck_us)
+    countEgress(now_us: now_us)
+  }
+
+  /// Asks the kernel now. Also before the rules are replaced, because the count starts anew with them. What was counted in quarantine is no new
+  /// evidence when the owner has just ended it.
+  func countEgress(now_us: UInt64) {
+    guard let appliedRules, appliedRules.grade < .quarantined, guardState.grade < .quarantined else { return }
+    do throws(BoardError) {
+      let packets = try board.networkPolicy.undeclaredPackets()
+      guard packets > 0 else { return }
+      raise(to: .quarantined, .undeclaredEgress, evidence: "\(packets) packets to addresses that are not declared were dropped")
+    } catch {
+      egressCheckedNext_us = later(now_us, by: limits.brokenPartPause_us)
+      say(.error, "undeclared traffic cannot be counted: \(error)")
+    }
+  }
+
+  /// The runtime asks for a higher grade.
+  func raiseAsAsked(_ grade: Grade, _ cause: GradeCause, evidence: String) -> RequestOutcome {
+    switch cause {
+    case .authenticationFailures, .requested: break
+    // The rest are facts of the supervisor's own.
+    default: return .refused
+    }
+    guard grade > .normal, grade <= cause.ceiling else { return .refused }
+    raise(to: grade, cause, evidence: evidence)
+    return .done
+  }
+
+  // MARK: The owner
+
+  func pin(_ owner: PinnedOwner) -> RequestOutcome {
+    if let pinned = self.owner {
+      guard pinned == owner else {
+        say(.error, "another owner than the pinned one is refused")
+        return .refused
+      }
+      return .done
+    }
+    guard !owner.certificate.isEmpty else { return .refused }
+    self.owner = owner
+    say(.notice, "the owner is pinned")
+    return .done
+  }
+
+  /// Checks a statement in a worker. `nil`: the worker's answer settles the request.
+  func judge(_ statement: SignedStatement, request: UInt32) -> RequestOutcome? {
+    guard let owner else { return .notPermitted }
+    guard statement.event == guardState.event, statement.nonce == guardState.nonce else { return .stale }
+    guard !workers.values.contains(where: { $0.job.isStatement }) else { return .busy }
+    guard guardState.grade < .locked else { return .notInThisGrade }
+    // The binding must make sense before anyone's time is spent on its signature.
+    if statement.kind == .bindCloud, Self.destination(of: statement) == nil { return .refused }
+    let verify = verifyStatement
+    let started = startWorker(.statement(request: request, statement), deadline_us: limits.statement_us) {
+      [verify(statement, owner.device, owner.certificate) ? 1 : 0]
+    }
+    return started ? nil : .failed
+  }
+
+  static func destination(of statement: SignedStatement) -> CloudDestination? {
+    guard statement.body.count > 2 else { return nil }
+    let port = UInt16(statement.body[0]) << 8 | UInt16(statement.body[1])
+    guard let host = String(validating: statement.body.dropFirst(2), as: UTF8.self) else { return nil }
+    return CloudDestination(host: host, port: port)
+  }
+
+  /// What the statement orders, once its signature was found good.
+  func carryOut(_ statement: SignedStatement, now_us: UInt64) -> RequestOutcome {
+    // It may have become stale while it was checked.
+    guard statement.event == guardState.event, statement.nonce == guardState.nonce else { return .stale }
+    switch statement.kind {
+    case .release:
+      say(.notice, "grade normal: released by the owner")
+      change(to: .normal, .released, evidence: "", decays_us: nil, now_us: now_us)
+    case .bindCloud:
+      guard let bound = Self.destination(of: statement) else { return .refused }
+      withdrawDestinations(now_us: now_us)
+      destination = bound
+      addresses = bound.address.map { [$0] } ?? []
+      policyIsStale = true
+      guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
+      say(.notice, "the broker is \(bound), by order of the owner")
+      destinationIsNews = true
+      tell(.grade(guardState.report(now_us: now_us)))
+    }
+    return .done
+  }
+
+  // MARK: The declared destination
+
+  /// What DNS said of the declared name, looked at as if an attacker had written it: bounded in number and rate, and hosts only.
+  ///
+  /// `nil`: it is answered once the rules let these addresses through. Whoever connected sooner would send undeclared packets.
+  func takeAddresses(_ addresses: [NetworkAddress], request: UInt32, now_us: UInt64) -> RequestOutcome? {
+    guard let destination, destination.address == nil else { return .unknownName }
+    guard guardState.grade < .quarantined else { return .notInThisGrade }
+    guard !addresses.isEmpty, addresses.count <= DestinationReport.maximumAddresses, addresses.allSatisfy(\.isUnicastHost) else { return .refused }
+    guard Set(addresses) != Set(self.addresses) else { return answerWhenInForce(request) }
+    guard addressRate.take(now_us: now_us) else { return .busy }
+    withdrawDestinations(now_us: now_us)
+    self.addresses = addresses
+    policyIsStale = true
+    say(.info, "\(destination.host) is \(addresses.map(\.description).joined(separator: ", "))")
+    destinationIsNews = true
+    return answerWhenInForce(request)
+  }
+
+  private func answerWhenInForce(_ request: UInt32) -> RequestOutcome? {
+    guard policyIsStale || workers.values.contains(where: { $0.job.isPolicy }) else { return .done }
+    // The requests of one runtime that wait at a time are bounded by its own count of them; a runtime that has more is no healthy one.
+    guard awaitingRules.count < limits.awaitingRules else { return .busy }
+    awaitingRules.append(request)
+    return nil
+  }
+
+  /// Those of now are let through for a moment longer: the runtime hears of the change first, and a connection that it was just making to where
+  /// it still might is no attack.
+  private func withdrawDestinations(now_us: UInt64) {
+    withdrawn = declaredDestinations
+    withdrawnUntil_us = withdrawn.isEmpty ? nil : later(now_us, by: limits.withdrawal_us)
+  }
+
+  func checkWithdrawal(now_us: UInt64) {
+    guard let withdrawnUntil_us, now_us >= withdrawnUntil_us else { return }
+    withdrawn = []
+    self.withdrawnUntil_us = nil
+    policyIsStale = true
+  }
+}

@@ -1,0 +1,114 @@
+internal import BoardAPI
+internal import Foundations
+internal import SupervisorLink
+
+// The rules in the kernel follow grade, destination and resolvers. A worker applies them, because the library that does it is large, may
+// block and may end its process.
+
+extension Supervisor {
+  /// The broker's addresses.
+  var declaredDestinations: [NetworkPolicyRules.Destination] {
+    guard let destination else { return [] }
+    return addresses.map { NetworkPolicyRules.Destination(address: $0, port: destination.port) }
+  }
+
+  var wantedRules: NetworkPolicyRules {
+    let declared = declaredDestinations
+    // In quarantine nothing is let through out of courtesy.
+    let courtesy = guardState.grade >= .quarantined ? [] : withdrawn.filter { !declared.contains($0) }
+    return NetworkPolicyRules(
+      grade: guardState.grade, servedPort: limits.servedPort, destinations: guardState.grade >= .locked ? [] : declared + courtesy,
+      resolvers: guardState.grade >= .locked ? [] : resolvers)
+  }
+
+  /// The rules before the interface is up: whatever comes or goes on it later meets them. Waits, with a deadline; boot has nothing else to do.
+  func applyFirstRules() -> Phase.Result {
+    let rules = wantedRules
+    let policy = board.networkPolicy
+    do throws(SupervisorError) {
+      let process = try host.startWorker(keepsNetwork: true) { Self.applied(rules, by: policy) }
+      let began_us = host.now_us()
+      while elapsed_us(since: began_us, now: host.now_us()) < limits.policy_us {
+        for child in host.takeEnded() {
+          guard child.process == process else {
+            ended(child)
+            continue
+          }
+          return firstRulesApplied(rules, host.takeWorkerResult(process), child)
+        }
+        host.wait(for: [], toSend: false, timeout_ms: 20)
+        feedWatchdog()
+      }
+      host.kill(process)
+      return .failed("no answer within \(limits.policy_us / 1_000_000) s")
+    } catch {
+      return .failed(error.description)
+    }
+  }
+
+  private func firstRulesApplied(_ rules: NetworkPolicyRules, _ result: [UInt8], _ child: EndedChild) -> Phase.Result {
+    if let failure = Self.failure(result, child) { return .failed(failure) }
+    appliedRules = rules
+    policyIsStale = false
+    return .done
+  }
+
+  /// In a worker: 1, or a sentence.
+  private static func applied(_ rules: NetworkPolicyRules, by policy: any NetworkPolicy) -> [UInt8] {
+    do throws(BoardError) {
+      try policy.apply(rules)
+      return [1]
+    } catch {
+      return [0] + Array(error.description.utf8.prefix(512))
+    }
+  }
+
+  private static func failure(_ result: [UInt8], _ child: EndedChild) -> String? {
+    if result.first == 1, child.end == .exited(code: 0) { return nil }
+    let sentence = String(decoding: result.dropFirst(), as: UTF8.self)
+    return sentence.isEmpty ? "the worker \(words(child.end)) without an answer" : sentence
+  }
+
+  /// Starts a worker where the rules in force are not those that are wanted.
+  func applyRulesIfDue(now_us: UInt64) {
+    guard policyIsStale, now_us >= policyPausedUntil_us, !workers.values.contains(where: { $0.job.isPolicy }) else { return }
+    // It may raise the grade, and with it what is wanted.
+    countEgress(now_us: now_us)
+    policyIsStale = false
+    let rules = wantedRules
+    guard rules != appliedRules else { return rulesAreInForce() }
+    let policy = board.networkPolicy
+    if !startWorker(.policy(rules), deadline_us: limits.policy_us, keepsNetwork: true, { Self.applied(rules, by: policy) }) {
+      rulesFailed("its worker could not be started", now_us: now_us)
+    }
+  }
+
+  func rulesApplied(_ rules: NetworkPolicyRules, _ result: [UInt8], _ child: EndedChild, now_us: UInt64) {
+    if let failure = Self.failure(result, child) { return rulesFailed(failure, now_us: now_us) }
+    appliedRules = rules
+    policyFailures = 0
+    say(.info, "network rules of the grade \(rules.grade.word) are in force: \(rules.destinations.count) destinations, \(rules.resolvers.count) resolvers")
+    if !policyIsStale { rulesAreInForce() }
+  }
+
+  /// The kernel does what is wanted: the runtime may hear where it may send to.
+  private func rulesAreInForce() {
+    for request in awaitingRules { tell(.answer(request: request, .done)) }
+    awaitingRules = []
+    guard destinationIsNews, let destination else { return }
+    destinationIsNews = false
+    tell(.destination(DestinationReport(destination: destination, addresses: addresses)))
+  }
+
+  /// Rules that cannot be replaced leave the old ones, which is no answer where the grade has risen: the machine starts anew then.
+  func rulesFailed(_ why: String, now_us: UInt64) {
+    policyIsStale = true
+    policyFailures = policyFailures.successor
+    policyPausedUntil_us = later(now_us, by: limits.brokenPartPause_us)
+    for request in awaitingRules { tell(.answer(request: request, .failed)) }
+    awaitingRules = []
+    say(.error, "network rules: \(why)")
+  }
+
+  var isPolicyBeyondRepair: Bool { policyFailures >= limits.policyAttempts && guardState.grade >= .quarantined }
+}

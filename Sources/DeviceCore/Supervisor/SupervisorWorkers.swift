@@ -1,0 +1,72 @@
+internal import BoardAPI
+internal import Foundations
+internal import SupervisorLink
+
+extension Supervisor {
+  /// Starts a worker for `job`; false where it could not be, which is logged.
+  func startWorker(_ job: WorkerJob, deadline_us: UInt64, keepsNetwork: Bool = false, _ work: @escaping () -> [UInt8]) -> Bool {
+    do throws(SupervisorError) {
+      let process = try host.startWorker(keepsNetwork: keepsNetwork, work)
+      workers[process] = WorkerInProgress(job: job, deadline_us: later(host.now_us(), by: deadline_us))
+      return true
+    } catch {
+      say(.error, "\(job.name): \(error)")
+      return false
+    }
+  }
+
+  func checkWorkers(now_us: UInt64) {
+    for (process, worker) in workers where now_us > worker.deadline_us {
+      host.kill(process)
+      // Reaped as an orphan; its number is forgotten, so a late result is too.
+      workers[process] = nil
+      _ = host.takeWorkerResult(process)
+      say(.error, "\(worker.job.name): its worker gave no answer in time and was killed")
+      switch worker.job {
+      case .rootOfTrust: break
+      case .policy: rulesFailed("no answer in time", now_us: now_us)
+      case .statement(let request, _): tell(.answer(request: request, .failed))
+      }
+    }
+  }
+
+  /// A worker ended: what it wrote is as carefully read as any packet.
+  func workerEnded(_ worker: WorkerInProgress, _ child: EndedChild) {
+    let bytes = host.takeWorkerResult(child.process)
+    let now_us = host.now_us()
+    switch worker.job {
+    case .rootOfTrust: rootOfTrustAnswered(bytes, child)
+    case .policy(let rules): rulesApplied(rules, bytes, child, now_us: now_us)
+    case .statement(let request, let statement):
+      let isGood = bytes == [1] && child.end == .exited(code: 0)
+      if !isGood { say(.warning, "a statement is refused: it is not signed by an admin of the owner") }
+      tell(.answer(request: request, isGood ? carryOut(statement, now_us: now_us) : .notPermitted))
+    }
+  }
+
+  private func rootOfTrustAnswered(_ bytes: [UInt8], _ child: EndedChild) {
+    do throws(LinkError) {
+      switch try SupervisorPacket.decodeSupervisorMessage(bytes) {
+      case .rootOfTrust(let report):
+        rootOfTrust = report
+        if case .alive = state { tell(.rootOfTrust(report)) }
+        say(.info, "root of trust: \(report.kind)\(report.manufacturer.isEmpty ? "" : " of maker \(report.manufacturer)")")
+      case .log(let level, _, let text): say(level, "root of trust: \(text)")
+      default: say(.error, "root of trust: its worker answered something else")
+      }
+    } catch {
+      say(.error, "root of trust: its worker \(Self.words(child.end)) without an answer (\(error))")
+    }
+  }
+}
+
+extension Supervisor.WorkerJob {
+  /// For the log.
+  var name: String {
+    switch self {
+    case .rootOfTrust: "root of trust"
+    case .policy: "network rules"
+    case .statement: "statement"
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import Dispatch
+import OperatorKit
+
+/// Which broker, and as whom.
+struct BrokerOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: ArgumentHelp("The broker as this machine reaches it: HOST:PORT.", discussion: "Default: that of the last cloud bind.", valueName: "address"))
+  var broker: String?
+  @Option(
+    name: .long, help: ArgumentHelp("The CA certificate of that broker, PEM or DER.", discussion: "Default: that of the last cloud bind.", valueName: "file"))
+  var authority: String?
+  @Option(name: .long, help: ArgumentHelp("The owner's folder.", discussion: "Default: that of the last cloud bind.", valueName: "dir"))
+  var owner: String?
+  @Option(
+    name: .customLong("as"),
+    help: ArgumentHelp("Which of the owner's people you are.", discussion: "Default: who bound last.", valueName: "name"))
+  var person: String?
+  @OptionGroup var common: CommonOptions
+
+  func open() throws(OperatorError) -> BrokerAccess {
+    try BrokerAccess(home: try common.openHome(), address: broker, authorityFile: authority, ownerFolder: owner, person: person)
+  }
+}
+
+struct CloudWatchCommand: HaechiCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "watch", abstract: "Show what arrives at the broker, until Ctrl-C.",
+    discussion: """
+      Connects with your own certificate and shows the readings, events and states of all devices that the broker lets you see. When the \
+      connection breaks it says so, and comes back by itself.
+      """)
+  @Option(name: .long, help: ArgumentHelp("End after this many messages, for scripts.", valueName: "n"))
+  var count: Int?
+  @OptionGroup var options: BrokerOptions
+  var wantsJSON: Bool { options.common.json }
+
+  func validate() throws {
+    if let count, count < 1 { throw ValidationError("--count needs a number of at least 1.") }
+  }
+
+  func execute() async throws {
+    let access = try options.open()
+    let ending = leavingOnInterrupt()
+    defer { ending.cancel() }
+    let names = try access.deviceNames()
+    var left = count
+    let arrivals = access.watch { trouble in
+      Terminal.standardError.line("haechi: \(printable(trouble.reason)); trying again")
+    }
+    for try await arrival in arrivals {
+      try show(arrival, json: wantsJSON, [Sheet.arrival(arrival, name: arrival.deviceId.flatMap { names[$0] })])
+      if let number = left {
+        left = number - 1
+        if number == 1 { return }
+      }
+    }
+  }
+}
+
+struct CloudSend: HaechiCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "send", abstract: "Switch an output on or off by a command over the broker.",
+    discussion: """
+      Sends the command with a response topic, and prints what the device answers: the state that it has really driven. Whether you may is \
+      for the broker's access list to say.
+      """)
+  @Argument(help: "The output's name, such as relay.")
+  var name: String
+  @Argument(help: "on or off.")
+  var state: SetActuator.State
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp("Which device: its id or its alias.", discussion: "With one known device it may be left out.", valueName: "device"))
+  var device: String?
+  @OptionGroup var options: BrokerOptions
+  var wantsJSON: Bool { options.common.json }
+
+  func execute() async throws {
+    let actuator = try await options.open().send(name, on: state == .on, to: device)
+    try show(actuator, json: wantsJSON, [Sheet.actuator(actuator)])
+    if actuator.on != (state == .on) {
+      throw OperatorError(
+        "refused-by-device", "the device answered, and \(actuator.name) is still \(actuator.on ? "on" : "off"); see: haechi logs")
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import Foundations
+import Glibc
+import Identity
+import NIOPosix
+import SupervisorLink
+import Synchronization
+
+@testable import OperatorKit
+
+/// The other end of the runtime's link: tells two lines, drives one, and holds the grade as the real one does, but in memory and for a short time.
+final class InMemorySupervisor: Sendable {
+  /// How long `restricted` lasts after the last evidence: short, and long enough that a slow machine sees it.
+  static let restriction_ms: UInt32 = 3_000
+
+  private struct State {
+    var grade = Grade.normal
+    var cause = GradeCause.none
+    var evidence = ""
+    var event: UInt64 = 0
+    var since_us: UInt64 = 0
+    var nonce = InMemorySupervisor.newNonce()
+    /// When the grade ends by itself, milliseconds of `BootClock`.
+    var ends_ms: UInt64?
+    var owner: (device: DeviceIdentifier, certificate: [UInt8])?
+    var destinations: [CloudDestination] = []
+
+    var report: GradeReport {
+      GradeReport(
+        grade: grade, cause: cause, event: event, at_us: since_us, decay_ms: ends_ms == nil ? 0 : restriction_ms, nonce: nonce,
+        evidence: evidence)
+    }
+  }
+
+  private let descriptor: CInt
+  private let state = Mutex(State())
+  /// What the runtime logged.
+  let lines = Mutex<[String]>([])
+
+  init(descriptor: CInt) { self.descriptor = descriptor }
+  // Not when the reading thread ends: a number that is free again may be another socket by the time `stop` uses it.
+  deinit { close(descriptor) }
+
+  var destinations: [CloudDestination] { state.withLock { $0.destinations } }
+
+  func send(_ message: SupervisorMessage) {
+    let packet = SupervisorPacket.encode(message)
+    _ = Glibc.send(descriptor, packet, packet.count, CInt(MSG_NOSIGNAL))
+  }
+
+  func start() {
+    send(.started(count: 1, cause: .boot))
+    send(.phase(PhaseReport(name: ShortName("mounts") ?? .unnamed, started_us: 1000, duration_us: 2000, outcome: .done, detail: "")))
+    send(.phasesComplete)
+    send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
+    send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
+    send(.link(up: true))
+    send(.grade(state.withLock { $0.report }))
+    NIOThreadPool.singleton.submit { _ in
+      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.largeSize)
+      while true {
+        // A short wait each time: the end of a grade is seen between two packets.
+        var wanted = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+        let ready = poll(&wanted, 1, 100)
+        self.endGrade()
+        guard ready > 0 else { continue }
+        let count = recv(self.descriptor, &buffer, buffer.count, 0)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { break }
+        if let message = try? SupervisorPacket.decodeRuntimeMessage(Array(buffer[..<count])) { self.handle(message) }
+      }
+    }
+  }
+
+  private func handle(_ message: RuntimeMessage) {
+    switch message {
+    case .setOutput(let request, let name, _): send(.answer(request: request, name.text == "relay" ? .done : .unknownName))
+    case .setHostName(let request, _): send(.answer(request: request, .done))
+    case .log(_, let source, let text): lines.withLock { $0.append("\(source): \(text)") }
+    case .raiseGrade(let request, let grade, let cause, let evidence):
+      change(to: min(grade, cause.ceiling), cause, evidence: evidence)
+      send(.answer(request: request, .done))
+    case .pinOwner(let request, let device, let certificate):
+      state.withLock { state in state.owner = DeviceIdentifier(hexadecimal(device)).map { ($0, certificate) } }
+      send(.answer(request: request, .done))
+    case .statement(let request, let statement): send(.answer(request: request, carryOut(statement)))
+    case .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
+    }
+  }
+
+  /// Raises the grade, or renews one that ends by itself.
+  func change(to grade: Grade, _ cause: GradeCause, evidence: String) {
+    let report: GradeReport? = state.withLock { state in
+      guard grade >= state.grade || cause == .released || cause == .decayed else { return nil }
+      let ends_ms = grade == .restricted ? BootClock.now_ms() + UInt64(Self.restriction_ms) : nil
+      if grade == state.grade {
+        state.ends_ms = ends_ms
+        return state.report
+      }
+      (state.grade, state.cause, state.evidence, state.ends_ms) = (grade, cause, evidence, ends_ms)
+      state.event += 1
+      state.since_us = BootClock.now_us()
+      state.nonce = Self.newNonce()
+      return state.report
+    }
+    if let report { send(.grade(report)) }
+  }
+
+  private func endGrade() {
+    let isOver = state.withLock { $0.ends_ms.map { $0 <= BootClock.now_ms() } ?? false }
+    if isOver { change(to: .normal, .decayed, evidence: "") }
+  }
+
+  private func carryOut(_ signed: SignedStatement) -> RequestOutcome {
+    let (owner, report) = state.withLock { ($0.owner, $0.report) }
+    guard let owner else { return .notPermitted }
+    guard signed.event == report.event, signed.nonce == report.nonce else { return .stale }
+    guard
+      let statement = OwnerStatement(kind: signed.kind.rawValue, device: owner.device, event: signed.event, nonce: signed.nonce, body: signed.body),
+      (try? statement.verify(owner: owner.certificate, certificate: signed.certificate, signature: signed.signature, time_s: secondsNow())) != nil
+    else { return .notPermitted }
+    switch signed.kind {
+    case .release: change(to: .normal, .released, evidence: "")
+    case .bindCloud:
+      guard let destination = OwnerStatement.destination(body: signed.body) else { return .refused }
+      let report = state.withLock { state in
+        state.destinations.append(destination)
+        state.nonce = Self.newNonce()
+        return state.report
+      }
+      send(.destination(DestinationReport(destination: destination, addresses: destination.address.map { [$0] } ?? [])))
+      send(.grade(report))
+    }
+    return .done
+  }
+
+  private static func newNonce() -> [UInt8] { (0..<GradeReport.nonce_bytes).map { _ in UInt8.random(in: 0...255) } }
+
+  /// Makes the reading thread see the end.
+  func stop() { shutdown(descriptor, CInt(SHUT_RDWR)) }
+}

@@ -23,7 +23,7 @@ func runSupervisor(options: HostOptions) -> Never {
     // A person waits for the sentence; there is no machine to wear out.
     if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }
     // In a worker, where the image's own facts can be read without PID 1 waiting for it.
-    let verify: Supervisor.StatementVerifier = { isOwnersStatement($0, device: $1, owner: $2, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s)) }
+    let verify: Supervisor.StatementVerifier = { refusal(of: $0, device: $1, owner: $2, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s)) }
     Supervisor(board: board, host: host, limits: limits, verifyStatement: verify).run()
   } catch {
     complain(error.description)

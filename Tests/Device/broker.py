@@ -243,8 +243,11 @@ class Attempt:
     """One connection to a false broker."""
 
     at_s: float
+    # The first bytes on the wire: of a TLS handshake record they are 16 03 01 (RFC 8446 section 5.1), whatever comes after.
+    first_bytes: bytes = b""
     application_bytes: bytes = b""
     error: str = ""
+    ended_s: float = 0
 
 
 @dataclass
@@ -285,11 +288,13 @@ class FalseBroker:
                 connection, _ = self.socket.accept()
                 attempt = Attempt(time.monotonic())
                 self._take(connection, attempt)
+                attempt.ended_s = time.monotonic()
                 self.attempts.append(attempt)
 
     def _take(self, connection: socket.socket, attempt: Attempt):
         connection.settimeout(20)
         try:
+            attempt.first_bytes = connection.recv(3, socket.MSG_PEEK | socket.MSG_WAITALL)
             with connection, self.context.wrap_socket(connection, server_side=True) as tls:
                 attempt.application_bytes = tls.recv(4096)
         except OSError as error:

@@ -147,6 +147,9 @@ def test_a_wrong_broker_gets_no_application_byte(owned_release, false_broker, fa
         assert speak(machine.port, certificate=owner.credentials[0], key=owner.credentials[1]).application_bytes.startswith(b"HTTP/1.1 200 ")
         state = owner.cloud()
         attempts = list(broker.attempts)
+    # Plain bytes would not get through this server's handshake either: what came first on the wire was TLS, and the handshake failed.
+    assert {attempt.first_bytes for attempt in attempts} == {b"\x16\x03\x01"}
+    assert all(attempt.error for attempt in attempts), attempts
     assert [attempt.application_bytes for attempt in attempts] == [b""] * len(attempts)
     assert state["state"] in ("waiting", "connecting") and state["error"]["code"] in codes and state["error"]["reason"], state
     assert state["error"]["code"] in {event.get("code") for event in owner.events("cloud")[known:]}
@@ -162,7 +165,8 @@ def test_a_broker_that_stays_wrong_is_asked_more_and_more_seldom(owned_release, 
         attempts = list(broker.attempts)
     # Each wait is random between nothing and a bound that doubles from one second on (docs/protocol.md): seven of them come to about a minute, and
     # to less than six seconds in about one of eighty thousand runs. Without back-off they would come to nothing.
-    assert attempts[7].at_s - attempts[0].at_s > 6
+    pauses = [later.at_s - sooner.ended_s for sooner, later in zip(attempts, attempts[1:8], strict=False)]
+    assert sum(pauses) > 6, pauses
 
 
 def test_the_broker_crashes_ten_times_under_load_and_nothing_acknowledged_is_lost(dice, torture):
@@ -173,6 +177,8 @@ def test_the_broker_crashes_ten_times_under_load_and_nothing_acknowledged_is_los
             owner.bind(door.as_seen_by_device, cloud.authority)
             listener.wait("a reading", "reading/")
             before = owner.json("status")
+            # What was dropped before the first connection is no excuse for what is missing after it.
+            first, dropped = {topic: max(heard) for topic, heard in sequences(listener).items()}, owner.cloud()["dropped"]
 
             is_over, answers = threading.Event(), []
             load = threading.Thread(target=ask_without_end, args=(machine, owner, is_over, answers))
@@ -202,9 +208,9 @@ def test_the_broker_crashes_ten_times_under_load_and_nothing_acknowledged_is_los
             # Room for caches that fill once; a leak of some kilobytes a connection would be beyond it in a long campaign.
             assert after["memory"]["residentBytes"] <= before["memory"]["residentBytes"] + 2 * 1024 * 1024
             # Every number is there but those of messages that the device says it dropped because there was no connection.
-            missing = {topic: set(range(min(heard), max(heard) + 1)) - heard for topic, heard in sequences(listener).items()}
-            assert sum(map(len, missing.values())) <= owner.cloud()["dropped"], (missing, state)
-            assert state["acknowledged"] <= state["published"]
+            missing = {topic: set(range(first.get(topic, 1), max(heard) + 1)) - heard for topic, heard in sequences(listener).items()}
+            assert sum(map(len, missing.values())) <= owner.cloud()["dropped"] - dropped, (missing, state)
+            assert state["acknowledged"] >= sum(map(len, sequences(listener).values())) / 2
             assert machine.serial() == b""
 
 

@@ -74,7 +74,7 @@ import Testing
 
   private static let open = """
     add table inet haechi
-    delete table inet haechi
+    flush table inet haechi
     add table netdev haechi
     delete table netdev haechi
     table inet haechi {
@@ -121,7 +121,7 @@ import Testing
         icmpv6 type { 1, 2, 3, 4 } ct state related accept
         icmpv6 type { 133, 135, 136 } icmpv6 code 0 ip6 hoplimit 255 accept
         icmpv6 type { 131, 132, 143 } ip6 hoplimit 1 accept
-        ip daddr 10.0.2.3 meta l4proto { 6, 17 } th dport 53 drop
+        meta l4proto { 6, 17 } th dport 53 drop
         meta skuid 900 ct state new ct status & confirmed == 0 tcp flags & (fin | syn | rst | ack) == syn counter name "undeclared" drop
         meta skuid 900 ct state new ct status & confirmed == 0 meta l4proto != 6 counter name "undeclared" drop
         udp sport 68 udp dport != 67 ct state new ct status & confirmed == 0 counter name "undeclared" drop
@@ -145,7 +145,7 @@ import Testing
 
   private static let locked = """
     add table inet haechi
-    delete table inet haechi
+    flush table inet haechi
     add table netdev haechi
     delete table netdev haechi
     table inet haechi {

@@ -16,6 +16,7 @@ final class FakeGpio: Gpio {
   var failsToSet = false
   var failsToOpen = false
   var failsToTakeEvents = false
+  var failsToDriveSafe = false
   init(journal: Journal) { self.journal = journal }
 
   func open(_ lines: [LineDescription]) throws(BoardError) {
@@ -33,7 +34,7 @@ final class FakeGpio: Gpio {
   func driveSafe() -> [String] {
     for line in lines { if let safe = safeValue(line) { values[line.name] = safe } }
     journal.note("safe")
-    return []
+    return failsToDriveSafe ? ["relay"] : []
   }
   var eventDescriptors: [CInt] { [] }
   func takeEvents() throws(BoardError) -> [LineEvent] {
@@ -85,7 +86,6 @@ final class FakePolicy: NetworkPolicy {
   func apply(_ rules: NetworkPolicyRules) throws(BoardError) {
     if fails { throw BoardError(code: "policy-failed", reason: "nftables: no buffer space") }
     applied.append(rules)
-    undeclared = 0
     journal.note("policy \(rules.grade.word)")
   }
   func undeclaredPackets() throws(BoardError) -> UInt64 { undeclared }

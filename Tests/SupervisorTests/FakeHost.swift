@@ -127,7 +127,9 @@ struct Rig {
   init(limits: SupervisorLimits = SupervisorLimits()) {
     board = FakeBoard(journal: journal)
     host = FakeHost(journal: journal)
-    supervisor = Supervisor(board: board, host: host, limits: limits) { statement, _, _ in statement.signature == [1] }
+    supervisor = Supervisor(board: board, host: host, limits: limits) { statement, _, _ in
+      statement.signature == [1] ? nil : "signature-invalid: it is not that of kim"
+    }
   }
 
   /// Turns until `condition` holds or the loop ends; at most `most` turns.

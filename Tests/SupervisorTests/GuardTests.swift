@@ -257,14 +257,63 @@ struct GuardTests {
     #expect(lastRules?.destinations.contains(.init(address: address, port: 8_883)) == true)
   }
 
-  @Test("what was counted before the rules are replaced is not lost with them")
-  func countBeforeReplacing() {
-    rig.run(for: 600_000)
-    rig.board.fakePolicy.undeclared = 1
-    #expect(ask(.raiseGrade(request: 1, .restricted, .authenticationFailures, evidence: "")) == .done)
-    rig.turn(most: 3) { false }
-    #expect(grade == .quarantined)
+  @Test("a worker that fails may have replaced the rules before: they are replaced once more, whatever was in force last")
+  func unknownRules() throws {
+    pinOwner()
+    #expect(ask(.raiseGrade(request: 1, .quarantined, .requested, evidence: "")) == .done)
+    rig.turn(most: 5) { false }
     #expect(lastRules?.grade == .quarantined)
+    // The owner releases; the worker for the normal rules fails, and at once there is new evidence.
+    rig.board.fakePolicy.fails = true
+    #expect(ask(.statement(request: 2, try statement(.release))) == .done)
+    rig.turn(most: 2) { false }
+    #expect(ask(.raiseGrade(request: 3, .quarantined, .requested, evidence: "")) == .done)
+    let before = rig.board.fakePolicy.applied.count
+    rig.board.fakePolicy.fails = false
+    rig.run(for: 3_000_000)
+    #expect(rig.board.fakePolicy.applied.count > before)
+    #expect(lastRules?.grade == .quarantined)
+  }
+
+  @Test("rules that failed at boot are tried again, and the network comes up with them")
+  func lateNetwork() {
+    let fresh = Rig()
+    fresh.board.fakePolicy.fails = true
+    #expect(fresh.supervisor.boot() == .goOn)
+    fresh.run(for: 2_000_000)
+    #expect(!fresh.supervisor.networkIsUp)
+    fresh.board.fakePolicy.fails = false
+    fresh.run(for: 3_000_000)
+    #expect(fresh.supervisor.networkIsUp)
+    #expect(fresh.host.heard.contains(.link(up: true)))
+  }
+
+  @Test("a statement's answer is for the runtime that asked, and not for its successor")
+  func answerOfAnotherRuntime() throws {
+    pinOwner()
+    rig.host.workerRuns = false
+    rig.host.say(.statement(request: 77, try statement(.release)))
+    rig.turn(most: 2) { false }
+    rig.host.crash(.killed(signal: 9))
+    rig.turn(most: 50) { rig.isAlive && rig.supervisor.startCount == 2 }
+    rig.run(for: 7_000_000)
+    #expect(!rig.host.heard.contains { if case .answer(77, _) = $0 { true } else { false } })
+  }
+
+  @Test("a runtime that does not read while an output is broken: one condemnation, and no way back into it")
+  func brokenOutputAndFullQueue() {
+    rig.board.fakeGpio.failsToDriveSafe = true
+    rig.host.room = 0
+    for _ in 0..<1_000 { rig.supervisor.tell(.link(up: true)) }
+    rig.run(for: 3_000_000)
+    #expect(rig.journal.entries.filter { $0 == "kill" }.count == 1)
+  }
+
+  @Test("why a statement is refused is in the log")
+  func refusalIsLogged() throws {
+    pinOwner()
+    #expect(ask(.statement(request: 1, try statement(.release, isSigned: false))) == .notPermitted)
+    #expect(rig.board.fakeConsole.lines.contains { $0.contains("a statement is refused: signature-invalid: it is not that of kim") })
   }
 
   @Test("runtimes that end in a row: quarantine first, then the machine starts anew")
@@ -306,6 +355,11 @@ struct GuardTests {
     }
     #expect(ask(.applyLease(request: 1, try lease(0x0a00_0203))) == .done)
     rig.turn(most: 5) { false }
+    // Nobody need be asked for names while no name is declared.
+    #expect(lastRules?.resolvers == [])
+    pinOwner()
+    #expect(ask(.statement(request: 8, try statement(.bindCloud, body: broker))) == .done)
+    rig.turn(most: 5) { false }
     #expect(lastRules?.resolvers.map(\.description) == ["10.0.2.3"])
     #expect(ask(.applyLease(request: 2, try lease(0x0a00_0204))) == .done)
     rig.turn(most: 5) { false }
@@ -313,5 +367,13 @@ struct GuardTests {
     #expect(ask(.applyLease(request: 3, try lease(0x0a00_0205))) == .done)
     rig.turn(most: 5) { false }
     #expect(lastRules?.resolvers.map(\.description) == ["10.0.2.5", "10.0.2.4"])
+    // Whoever takes over the runtime cannot walk through the world by ever new resolvers.
+    for number in 6...20 as ClosedRange<UInt32> { #expect(ask(.applyLease(request: number, try lease(0x0a00_0200 + number))) == .done) }
+    rig.turn(most: 5) { false }
+    #expect(lastRules?.resolvers.map(\.description) == ["10.0.2.6", "10.0.2.5"])
+    // A broker that is bound by its number needs no resolver.
+    #expect(ask(.statement(request: 9, try statement(.bindCloud, body: [0x22, 0xb3] + Array("192.0.2.1".utf8)))) == .done)
+    rig.turn(most: 5) { false }
+    #expect(lastRules?.resolvers == [])
   }
 }

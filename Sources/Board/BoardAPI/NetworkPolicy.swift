@@ -32,9 +32,9 @@ public struct NetworkPolicyRules: Sendable, Equatable {
 /// What lets packets through and what does not, in the kernel. Default deny in both directions, in every grade.
 public protocol NetworkPolicy: AnyObject {
   /// Replaces all rules by these, as one transaction: there is no moment with half of them. It may block or end its process, so only a
-  /// worker that keeps the network calls it. The count of `undeclaredPackets` starts anew.
+  /// worker that keeps the network calls it. The count of `undeclaredPackets` goes on.
   func apply(_ rules: NetworkPolicyRules) throws(BoardError)
-  /// Packets of new flows that the runtime tried to send anywhere that is not declared, since the rules were last replaced; each was dropped.
+  /// Packets of new flows that the runtime tried to send anywhere that is not declared, since the machine started; each was dropped.
   /// One question to the kernel, which does not wait. 0 where nothing is counted.
   func undeclaredPackets() throws(BoardError) -> UInt64
 }

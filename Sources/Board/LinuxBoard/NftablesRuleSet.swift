@@ -56,17 +56,27 @@ struct NftablesRuleSet: Equatable {
         Chain(hook: "forward", place: "", rules: []),
         Chain(
           hook: "output", place: "",
-          rules: isOpen ? output + Self.sent(rules) + Self.notEvidence(rules) + Self.evidence(runtimeUser) : ["oifname \"lo\" accept"]),
+          rules: isOpen ? output + Self.sent(rules) + [Self.notEvidence] + Self.evidence(runtimeUser) : ["oifname \"lo\" accept"]),
       ]
     let frames = isOpen ? ["meta protocol { ip, arp, ip6 } accept"] : []
     link = ["ingress", "egress"].map { Chain(hook: $0, place: " device \"\(interface)\"", rules: frames) }
   }
 
-  /// One transaction for nft(8): whatever was there goes, this comes. `add` before `delete`, because there may be nothing to delete.
+  /// One transaction for nft(8): whatever rules were there go, these come. `add` first, because there may be nothing to remove. The `inet` table is
+  /// emptied and not deleted, so that its counter goes on; what is left of a chain that has no rules any more decides nothing.
   var script: String {
-    let families = [("inet", "  counter \(Self.counter) {\n  }\n" + internet.map(\.text).joined()), ("netdev", link.map(\.text).joined())]
-    return families.map { family, _ in "add table \(family) \(Self.table)\ndelete table \(family) \(Self.table)\n" }.joined()
-      + families.map { family, body in "table \(family) \(Self.table) {\n\(body)}\n" }.joined()
+    let counter = "  counter \(Self.counter) {\n  }\n"
+    return """
+      add table inet \(Self.table)
+      flush table inet \(Self.table)
+      add table netdev \(Self.table)
+      delete table netdev \(Self.table)
+      table inet \(Self.table) {
+      \(counter)\(internet.map(\.text).joined())}
+      table netdev \(Self.table) {
+      \(link.map(\.text).joined())}
+
+      """
   }
 
   // MARK: Rules
@@ -138,11 +148,9 @@ struct NftablesRuleSet: Equatable {
     ]
   }
 
-  /// What a resolver library sends without anybody's ill will: a question that was under way when the grade rose, and TCP after an answer that
-  /// was cut short, which whoever forges an answer can bring about.
-  private static func notEvidence(_ rules: NetworkPolicyRules) -> [String] {
-    rules.resolvers.map { "\(to($0)) meta l4proto { 6, 17 } th dport 53 drop" }
-  }
+  /// Questions to name servers that are declared no more, or not yet: which ones there are is whoever answers DHCP to say, and a resolver library
+  /// asks by TCP after an answer that was cut short, which whoever forges one can bring about. Dropped, and no evidence.
+  private static let notEvidence = "meta l4proto { 6, 17 } th dport 53 drop"
 
   /// The first packet of a flow of the runtime's own making. `confirmed` is a flow that was let through once: its repeated packets come from the
   /// kernel. Of TCP only an opening counts, because the kernel repeats and refuses whatever strangers send.

@@ -45,10 +45,6 @@ struct SystemCallPolicy {
             .isOneOf(argument: 0, [UInt32(AF_UNIX), UInt32(AF_INET), UInt32(AF_INET6)]),
             .maskedIsOneOf(argument: 1, mask: 0xf, [1, 2]),
           ], otherwise: .kill),
-        // libmosquitto wakes itself by a pair of local streams.
-        Bounded(
-          number: __NR_socketpair,
-          conditions: [.isOneOf(argument: 0, [UInt32(AF_UNIX)]), .maskedIsOneOf(argument: 1, mask: 0xf, [1])], otherwise: .kill),
         // Memory is never executable after the start: no code is loaded or written, and no library opened late.
         Bounded(number: __NR_mmap, conditions: [.maskedIsOneOf(argument: 2, mask: UInt32(PROT_EXEC), [0])], otherwise: .kill),
         Bounded(number: __NR_mprotect, conditions: [.maskedIsOneOf(argument: 2, mask: UInt32(PROT_EXEC), [0])], otherwise: .kill),

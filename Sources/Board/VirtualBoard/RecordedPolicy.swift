@@ -1,6 +1,5 @@
 internal import BoardAPI
 internal import Foundations
-internal import Glibc
 
 /// Rules that nobody enforces: a host's own network is its owner's matter, so they are only written down, in `policy` of the board's folder.
 ///
@@ -16,7 +15,6 @@ final class RecordedPolicy: NetworkPolicy {
       + rules.resolvers.map { "resolver \($0)" }
     do throws(SystemCallError) {
       try AtomicFile.replace(folder + "/policy", with: Array((lines.joined(separator: "\n") + "\n").utf8))
-      unlink(folder + "/undeclared")
     } catch {
       throw BoardError(code: "policy-failed", reason: "the rules could not be written down", cause: error)
     }

@@ -9,6 +9,11 @@ struct StatementDesk: Sendable {
 
   /// Tells the supervisor who the owner is.
   func pin(_ owner: Certificate, of device: DeviceIdentifier) async throws(Problem) {
+    guard owner.der.count <= SignedStatement.certificateMaximum_bytes else {
+      throw .unprocessable(
+        "owner-too-large", "An owner CA's certificate has at most \(SignedStatement.certificateMaximum_bytes) bytes here, not \(owner.der.count).",
+        field: "ownerCertificate")
+    }
     let outcome: RequestOutcome
     do throws(SupervisorError) {
       outcome = try await supervisor.request {

@@ -42,7 +42,8 @@ public final class Supervisor {
   enum WorkerJob {
     case rootOfTrust
     case policy(NetworkPolicyRules)
-    case statement(request: UInt32, SignedStatement)
+    /// `start`: of the runtime that asked; a later one has requests of its own.
+    case statement(request: UInt32, start: UInt32, SignedStatement)
 
     var isPolicy: Bool { if case .policy = self { true } else { false } }
     var isStatement: Bool { if case .statement = self { true } else { false } }
@@ -93,19 +94,25 @@ public final class Supervisor {
   /// Those of the lease, and of the one before.
   var resolvers: [NetworkAddress] = []
   var newestResolvers: [NetworkAddress] = []
+  var resolverRate: PacketRate
   /// Whether a statement is the owner's, asked in a worker: statement, owner.
   let verifyStatement: StatementVerifier
 
   /// The rules that are in force; nil before the first.
   var appliedRules: NetworkPolicyRules?
   var policyIsStale = false
+  /// Whether `appliedRules` are what the kernel has for sure: a worker that failed may have replaced them before.
+  var rulesAreKnown = true
+  var networkIsUp = false
   var policyFailures: UInt32 = 0
   var policyPausedUntil_us: UInt64 = 0
   var egressCheckedNext_us: UInt64 = 0
+  /// Undeclared packets that were counted already.
+  var egressSeen: UInt64 = 0
 
-  /// Looks at a statement with the pinned owner CA (device id of 10 bytes, certificate in DER) and says whether an admin of that owner signed it.
-  /// It runs in a worker, so it may call large libraries.
-  public typealias StatementVerifier = (_ statement: SignedStatement, _ device: [UInt8], _ owner: [UInt8]) -> Bool
+  /// Looks at a statement with the pinned owner CA (device id of 10 bytes, certificate in DER): nil where an admin of that owner signed it, else
+  /// why it is refused. It runs in a worker, so it may call large libraries.
+  public typealias StatementVerifier = (_ statement: SignedStatement, _ device: [UInt8], _ owner: [UInt8]) -> String?
 
   public init(
     board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier
@@ -115,8 +122,8 @@ public final class Supervisor {
     self.limits = limits
     self.verifyStatement = verifyStatement
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
-    addressRate = PacketRate(
-      burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
+    addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
+    resolverRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     log = SupervisorLog(console: board.console, keptLines: limits.keptLogLines)
     policy = RestartPolicy(limits: limits)
   }

@@ -23,8 +23,7 @@ extension Supervisor {
       Phase("network") { [self] in
         guard appliedRules != nil else { return .skipped("there are no rules for it") }
         do throws(BoardError) {
-          try board.network.bringUp()
-          carrier = try board.network.takeCarrier()
+          try bringUpNetwork()
           return .done
         } catch {
           return .failed(error.description)

@@ -71,13 +71,14 @@ extension Supervisor {
     countEgress(now_us: now_us)
   }
 
-  /// Asks the kernel now. Also before the rules are replaced, because the count starts anew with them. What was counted in quarantine is no new
-  /// evidence when the owner has just ended it.
+  /// Asks the kernel now. What is counted in quarantine is no new evidence once the owner has ended it.
   func countEgress(now_us: UInt64) {
-    guard let appliedRules, appliedRules.grade < .quarantined, guardState.grade < .quarantined else { return }
+    guard appliedRules != nil else { return }
     do throws(BoardError) {
-      let packets = try board.networkPolicy.undeclaredPackets()
-      guard packets > 0 else { return }
+      let count = try board.networkPolicy.undeclaredPackets()
+      let packets = count >= egressSeen ? count &- egressSeen : count
+      egressSeen = count
+      guard packets > 0, guardState.grade < .quarantined else { return }
       raise(to: .quarantined, .undeclaredEgress, evidence: "\(packets) packets to addresses that are not declared were dropped")
     } catch {
       egressCheckedNext_us = later(now_us, by: limits.brokenPartPause_us)
@@ -122,8 +123,9 @@ extension Supervisor {
     // The binding must make sense before anyone's time is spent on its signature.
     if statement.kind == .bindCloud, Self.destination(of: statement) == nil { return .refused }
     let verify = verifyStatement
-    let started = startWorker(.statement(request: request, statement), deadline_us: limits.statement_us) {
-      [verify(statement, owner.device, owner.certificate) ? 1 : 0]
+    let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
+      guard let refusal = verify(statement, owner.device, owner.certificate) else { return [1] }
+      return [0] + Array(SupervisorPacket.cut(refusal, to: SupervisorPacket.maximumEvidenceBytes).utf8)
     }
     return started ? nil : .failed
   }
@@ -141,13 +143,17 @@ extension Supervisor {
     guard statement.event == guardState.event, statement.nonce == guardState.nonce else { return .stale }
     switch statement.kind {
     case .release:
+      countEgress(now_us: now_us)
       say(.notice, "grade normal: released by the owner")
       change(to: .normal, .released, evidence: "", decays_us: nil, now_us: now_us)
     case .bindCloud:
       guard let bound = Self.destination(of: statement) else { return .refused }
-      withdrawDestinations(now_us: now_us)
-      destination = bound
-      addresses = bound.address.map { [$0] } ?? []
+      // The same broker once more keeps its addresses: its name need not be asked for again.
+      if bound != destination {
+        withdrawDestinations(now_us: now_us)
+        destination = bound
+        addresses = bound.address.map { [$0] } ?? []
+      }
       policyIsStale = true
       guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
       say(.notice, "the broker is \(bound), by order of the owner")
@@ -176,7 +182,8 @@ extension Supervisor {
     return answerWhenInForce(request)
   }
 
-  private func answerWhenInForce(_ request: UInt32) -> RequestOutcome? {
+  /// `.done`, or nil where the rules that are wanted are not in force yet: then it is answered when they are.
+  func answerWhenInForce(_ request: UInt32) -> RequestOutcome? {
     guard policyIsStale || workers.values.contains(where: { $0.job.isPolicy }) else { return .done }
     // The requests of one runtime that wait at a time are bounded by its own count of them; a runtime that has more is no healthy one.
     guard awaitingRules.count < limits.awaitingRules else { return .busy }

@@ -25,8 +25,9 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// alone does not help, and the whole machine starts afresh. A runtime that settles clears the count.
   public var ceiling: UInt32 = 3
 
-  /// Between the end of a link and the end of its process lies what the kernel does to take a process down: milliseconds.
-  public var leaving_us: UInt64 = 200_000
+  /// Between the end of a link and the end of its process lies what a runtime that fails does to end its threads, and the kernel to take a
+  /// process down: milliseconds, and more on a busy core. Outputs are safe all the while.
+  public var leaving_us: UInt64 = 2_000_000
 
   /// SIGKILL takes effect within a scheduler's turn. A process that is still there after this hangs in the kernel, which only a reboot ends.
   public var killTimeout_us: UInt64 = 5_000_000
@@ -57,7 +58,7 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// Between two looks at the count of undeclared packets, each of which the kernel has dropped already: evidence within a second, by one short
   /// question to the kernel.
   public var egressCheck_us: UInt64 = 500_000
-  /// New addresses of the declared name: a burst, and one in so many seconds after it. A name that moves faster is no broker's.
+  /// New addresses of the declared name, and new resolvers: a burst, and one in so many seconds after it. A name that moves faster is no broker's.
   public var addressBurst: UInt64 = 4
   public var addressInterval_s: UInt64 = 30
   /// Requests that wait for rules to be in force. The runtime has one at a time.

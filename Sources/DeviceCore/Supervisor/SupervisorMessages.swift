@@ -64,7 +64,9 @@ extension Supervisor {
     case .setOutput(let request, let name, let value):
       tell(.answer(request: request, setOutput(name, value)))
     case .applyLease(let request, let lease):
-      tell(.answer(request: request, apply(lease, now_us: now_us)))
+      let outcome = apply(lease, now_us: now_us)
+      // Its resolvers may be asked once the rules let them through.
+      if let outcome = outcome == .done ? answerWhenInForce(request) : outcome { tell(.answer(request: request, outcome)) }
     case .dropLease(let request):
       tell(.answer(request: request, dropLease()))
     case .setHostName(let request, let name):
@@ -117,14 +119,16 @@ extension Supervisor {
       }
       // For ever (RFC 2131 section 3.3) or until then, also where the runtime that asked for it is gone.
       leaseEnds_us = lease.valid_s == .max ? nil : later(now_us, by: UInt64(lease.valid_s) &* 1_000_000)
-      take(resolvers: lease.resolvers.filter { $0 != 0 }.map(NetworkAddress.init(ipv4:)))
+      take(resolvers: lease.resolvers.filter { $0 != 0 }.map(NetworkAddress.init(ipv4:)), now_us: now_us)
       say(.info, "address \(LeaseCheck.dotted(lease.prefix.address))/\(lease.prefix.prefixLength), router \(LeaseCheck.dotted(lease.router))")
       return .done
     }
   }
 
   /// Those of the lease before stay declared until the next: an answer may still be on its way, and a question to it is no attack.
-  private func take(resolvers new: [NetworkAddress]) {
+  private func take(resolvers new: [NetworkAddress], now_us: UInt64) {
+    guard new != newestResolvers else { return }
+    guard resolverRate.take(now_us: now_us) else { return say(.warning, "the resolvers change too often; the newest are not let through") }
     let former = newestResolvers
     newestResolvers = new
     let wanted = new + former.filter { !new.contains($0) }

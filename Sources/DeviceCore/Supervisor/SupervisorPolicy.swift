@@ -12,13 +12,16 @@ extension Supervisor {
     return addresses.map { NetworkPolicyRules.Destination(address: $0, port: destination.port) }
   }
 
+  /// Names are looked up for the declared one alone.
+  private var isDeclaredByName: Bool { destination.map { $0.address == nil } ?? false }
+
   var wantedRules: NetworkPolicyRules {
     let declared = declaredDestinations
     // In quarantine nothing is let through out of courtesy.
     let courtesy = guardState.grade >= .quarantined ? [] : withdrawn.filter { !declared.contains($0) }
     return NetworkPolicyRules(
       grade: guardState.grade, servedPort: limits.servedPort, destinations: guardState.grade >= .locked ? [] : declared + courtesy,
-      resolvers: guardState.grade >= .locked ? [] : resolvers)
+      resolvers: guardState.grade >= .locked || !isDeclaredByName ? [] : resolvers)
   }
 
   /// The rules before the interface is up: whatever comes or goes on it later meets them. Waits, with a deadline; boot has nothing else to do.
@@ -40,14 +43,40 @@ extension Supervisor {
         feedWatchdog()
       }
       host.kill(process)
-      return .failed("no answer within \(limits.policy_us / 1_000_000) s")
+      _ = host.takeWorkerResult(process)
+      return firstRulesFailed("no answer within \(limits.policy_us / 1_000_000) s")
     } catch {
-      return .failed(error.description)
+      return firstRulesFailed(error.description)
     }
   }
 
+  /// They are tried again when the loop runs; the interface comes up when they are in force.
+  private func firstRulesFailed(_ why: String) -> Phase.Result {
+    policyIsStale = true
+    rulesAreKnown = false
+    return .failed(why)
+  }
+
+  /// The interface that had no rules at boot has them now.
+  private func bringUpLate() {
+    guard !networkIsUp else { return }
+    do throws(BoardError) {
+      try bringUpNetwork()
+      say(.notice, "the network is up, now that there are rules for it")
+      tell(.link(up: carrier))
+    } catch {
+      say(.error, "network: \(error)")
+    }
+  }
+
+  func bringUpNetwork() throws(BoardError) {
+    try board.network.bringUp()
+    networkIsUp = true
+    carrier = try board.network.takeCarrier()
+  }
+
   private func firstRulesApplied(_ rules: NetworkPolicyRules, _ result: [UInt8], _ child: EndedChild) -> Phase.Result {
-    if let failure = Self.failure(result, child) { return .failed(failure) }
+    if let failure = Self.failure(result, child) { return firstRulesFailed(failure) }
     appliedRules = rules
     policyIsStale = false
     return .done
@@ -72,11 +101,9 @@ extension Supervisor {
   /// Starts a worker where the rules in force are not those that are wanted.
   func applyRulesIfDue(now_us: UInt64) {
     guard policyIsStale, now_us >= policyPausedUntil_us, !workers.values.contains(where: { $0.job.isPolicy }) else { return }
-    // It may raise the grade, and with it what is wanted.
-    countEgress(now_us: now_us)
     policyIsStale = false
     let rules = wantedRules
-    guard rules != appliedRules else { return rulesAreInForce() }
+    guard !rulesAreKnown || rules != appliedRules else { return rulesAreInForce() }
     let policy = board.networkPolicy
     if !startWorker(.policy(rules), deadline_us: limits.policy_us, keepsNetwork: true, { Self.applied(rules, by: policy) }) {
       rulesFailed("its worker could not be started", now_us: now_us)
@@ -86,7 +113,9 @@ extension Supervisor {
   func rulesApplied(_ rules: NetworkPolicyRules, _ result: [UInt8], _ child: EndedChild, now_us: UInt64) {
     if let failure = Self.failure(result, child) { return rulesFailed(failure, now_us: now_us) }
     appliedRules = rules
+    rulesAreKnown = true
     policyFailures = 0
+    bringUpLate()
     say(.info, "network rules of the grade \(rules.grade.word) are in force: \(rules.destinations.count) destinations, \(rules.resolvers.count) resolvers")
     if !policyIsStale { rulesAreInForce() }
   }
@@ -103,6 +132,8 @@ extension Supervisor {
   /// Rules that cannot be replaced leave the old ones, which is no answer where the grade has risen: the machine starts anew then.
   func rulesFailed(_ why: String, now_us: UInt64) {
     policyIsStale = true
+    // It may have replaced them before it failed.
+    rulesAreKnown = false
     policyFailures = policyFailures.successor
     policyPausedUntil_us = later(now_us, by: limits.brokenPartPause_us)
     for request in awaitingRules { tell(.answer(request: request, .failed)) }

@@ -106,11 +106,12 @@ extension Supervisor {
   /// Outputs safe first; then the runtime is killed. It is started again once it has been reaped.
   func condemn(_ cause: StartCause, _ why: String) {
     guard case .alive(let runtime) = state else { return }
+    // First of all: what follows may log, and a queue that is full for a runtime that does not read must not lead back here.
+    state = .dying(process: runtime.process, since_us: host.now_us(), cause: cause)
     driveSafe()
     host.kill(runtime.process)
     host.closeLink()
     outgoing = []
-    state = .dying(process: runtime.process, since_us: host.now_us(), cause: cause)
     say(.error, "runtime \(runtime.process) is killed: \(why)")
     if cause == .violation { raise(to: .quarantined, .linkViolation, evidence: why) }
   }
@@ -118,10 +119,10 @@ extension Supervisor {
   /// The link is gone: the runtime ends, or has closed it, which is not to be told apart yet.
   func lostLink() {
     guard case .alive(let runtime) = state else { return }
+    state = .leaving(process: runtime.process, since_us: host.now_us())
     driveSafe()
     host.closeLink()
     outgoing = []
-    state = .leaving(process: runtime.process, since_us: host.now_us())
   }
 
   func checkLeaving(now_us: UInt64) {
@@ -136,6 +137,7 @@ extension Supervisor {
   func ended(_ child: EndedChild) {
     switch state {
     case .alive(let runtime) where runtime.process == child.process:
+      state = .leaving(process: child.process, since_us: host.now_us())
       driveSafe()
       takeLastWords()
       host.closeLink()

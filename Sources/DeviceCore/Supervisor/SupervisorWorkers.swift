@@ -25,7 +25,7 @@ extension Supervisor {
       switch worker.job {
       case .rootOfTrust: break
       case .policy: rulesFailed("no answer in time", now_us: now_us)
-      case .statement(let request, _): tell(.answer(request: request, .failed))
+      case .statement(let request, let start, _): answer(request, of: start, .failed)
       }
     }
   }
@@ -37,11 +37,19 @@ extension Supervisor {
     switch worker.job {
     case .rootOfTrust: rootOfTrustAnswered(bytes, child)
     case .policy(let rules): rulesApplied(rules, bytes, child, now_us: now_us)
-    case .statement(let request, let statement):
+    case .statement(let request, let start, let statement):
       let isGood = bytes == [1] && child.end == .exited(code: 0)
-      if !isGood { say(.warning, "a statement is refused: it is not signed by an admin of the owner") }
-      tell(.answer(request: request, isGood ? carryOut(statement, now_us: now_us) : .notPermitted))
+      if !isGood {
+        let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
+        say(.warning, "a statement is refused: \(why)")
+      }
+      answer(request, of: start, isGood ? carryOut(statement, now_us: now_us) : .notPermitted)
     }
+  }
+
+  /// A runtime that was started since has requests of its own with the same numbers.
+  private func answer(_ request: UInt32, of start: UInt32, _ outcome: RequestOutcome) {
+    if start == startCount { tell(.answer(request: request, outcome)) }
   }
 
   private func rootOfTrustAnswered(_ bytes: [UInt8], _ child: EndedChild) {

@@ -106,6 +106,38 @@ import Testing
     #expect(client.mqtt.closeAndWait() && client.mqtt.closeAndWait())
   }
 
+  @Test("a message that has nothing but user properties arrives with each of them, once and in order") func userProperties() async throws {
+    let world = try CloudWorld()
+    let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)
+    let watcher = try TestClient(world, world.person("watcher"), MQTTConfiguration(clientIdentifier: "watcher"))
+    try await watcher.join(broker.port)
+    try await watcher.subscribe("haechi/#")
+    let user = ["one", "two", "three"].map { MQTTUserProperty(name: $0, value: "value of \($0)") }
+    #expect(watcher.mqtt.publish(MQTTMessage(topic: "haechi/x", payload: [1], properties: MQTTProperties(user: user))) != nil)
+    try await eventually("the message arrives") { watcher.messages.count == 1 }
+    #expect(watcher.messages.first?.properties == MQTTProperties(user: user))
+    #expect(watcher.mqtt.closeAndWait())
+  }
+
+  @Test("a full client still takes urgent messages, as many as were kept free for them") func urgency() async throws {
+    let world = try CloudWorld()
+    let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)
+    let proxy = try RecordingProxy(to: broker.port)
+    let device = try world.device()
+    var configuration = MQTTConfiguration(clientIdentifier: device.identifier.text, maximumOutstanding: 8, urgentReserve: 8)
+    #expect(throws: MQTTError.self) { try TestClient(world, device.credential, configuration) }
+    configuration.urgentReserve = 3
+    let client = try TestClient(world, device.credential, configuration)
+    try await client.join(proxy.port)
+    proxy.hold(true)
+    let message = MQTTMessage(topic: "haechi/\(device.identifier)/event", payload: [1])
+    #expect((0..<10).count { _ in client.mqtt.publish(message) != nil } == 5)
+    #expect((0..<10).count { _ in client.mqtt.publish(message, isUrgent: true) != nil } == 3)
+    proxy.hold(false)
+    try await eventually("each is acknowledged") { client.acknowledged.count == 8 && client.mqtt.outstandingCount == 0 }
+    #expect(client.mqtt.closeAndWait())
+  }
+
   @Test("a client that lives is not kept alive by its thread") func deinitialisation() async throws {
     let world = try CloudWorld()
     let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)

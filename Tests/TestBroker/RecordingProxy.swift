@@ -11,6 +11,7 @@ public final class RecordingProxy: Sendable {
   private struct State {
     var connections: [(sent: [UInt8], received: [UInt8])] = []
     var open: [Int: (CInt, CInt)] = [:]
+    var isHeld = false
   }
 
   public init(to target: UInt16) throws {
@@ -43,6 +44,12 @@ public final class RecordingProxy: Sendable {
     }
   }
 
+  /// While it is held nothing is passed on and no connection ends: a cable that is cut somewhere on the way. What was kept back when a
+  /// connection is cut never arrives.
+  public func hold(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
+
+  private var isHeld: Bool { state.withLock { $0.isHeld } }
+
   public var connectionCount: Int { state.withLock { $0.connections.count } }
   /// What clients sent, by connection.
   public var sent: [[UInt8]] { state.withLock { $0.connections.map(\.sent) } }
@@ -61,10 +68,16 @@ public final class RecordingProxy: Sendable {
       return
     }
     startThread { [weak self] in
-      pump(client, server) { bytes in self?.state.withLock { $0.connections[number].sent += bytes } }
+      pump(client, server) { bytes in
+        self?.state.withLock { $0.connections[number].sent += bytes }
+        while self?.isHeld == true { usleep(5_000) }
+      }
     }
     startThread { [weak self] in
-      pump(server, client) { bytes in self?.state.withLock { $0.connections[number].received += bytes } }
+      pump(server, client) { bytes in
+        self?.state.withLock { $0.connections[number].received += bytes }
+        while self?.isHeld == true { usleep(5_000) }
+      }
     }
   }
 }

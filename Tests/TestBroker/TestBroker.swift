@@ -16,9 +16,10 @@ public final class TestBroker {
 
   /// - Parameters:
   ///   - clients: who signs the certificates that it lets in.
+  ///   - limits: further lines of its configuration.
   ///   - isPersistent: whether it keeps sessions and messages over a restart in order.
   public init(
-    credential: CloudWorld.Credential, clients: Certificate, isPersistent: Bool = false
+    credential: CloudWorld.Credential, clients: Certificate, limits: [String] = [], isPersistent: Bool = false
   ) throws {
     var template = Array("/tmp/haechi-broker.XXXXXX".utf8CString)
     guard let folder = mkdtemp(&template).map({ String(cString: $0) }) else { throw TestBrokerError("no folder for a broker") }
@@ -33,6 +34,7 @@ public final class TestBroker {
       "tls_version tlsv1.3", "require_certificate true", "use_identity_as_username true", "allow_anonymous false", "acl_file \(folder)/acl",
       "log_type all", "log_dest stderr", "max_inflight_messages 0", "max_queued_messages 0", "persistence \(isPersistent)",
     ]
+    lines += limits
     if isPersistent { lines.append("persistence_location \(folder)/") }
     // Started by root it would become a user who may not read the test's keys.
     if getuid() == 0 { lines.append("user root") }

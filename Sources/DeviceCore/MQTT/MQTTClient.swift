@@ -19,10 +19,11 @@ public final class MQTTClient: Sendable {
   /// - Throws: `client-invalid`.
   public init(_ configuration: MQTTConfiguration, tls: LibraryClientContext, handler: @escaping @Sendable (MQTTEvent) -> Void) throws(MQTTError) {
     guard (1...64).contains(configuration.clientIdentifier.utf8.count), !configuration.clientIdentifier.utf8.contains(0),
-      configuration.keepAlive_s >= 5, configuration.maximumInFlight > 0, configuration.receiveMaximum > 0, configuration.maximumOutstanding > 0,
+      configuration.keepAlive_s >= 5, configuration.maximumInFlight > 0, configuration.receiveMaximum > 0,
+      (0..<configuration.maximumOutstanding).contains(configuration.urgentReserve),
       configuration.maximumIncomingPacket_bytes >= 1_024, configuration.will?.isWellFormed ?? true
     else { throw MQTTError("client-invalid", "the client \(configuration.clientIdentifier) is configured outside its bounds") }
-    mailbox = try Mailbox(maximumOutstanding: configuration.maximumOutstanding)
+    mailbox = try Mailbox(maximumOutstanding: configuration.maximumOutstanding, urgentReserve: configuration.urgentReserve)
     let session = try MosquittoSession(configuration, tls: tls, mailbox: mailbox, handler: handler)
     thread = try MQTTThread(session)
   }
@@ -38,9 +39,10 @@ public final class MQTTClient: Sendable {
 
   /// Takes a message; `.acknowledged` or `.dropped` tells what became of it, also over several connections.
   ///
-  /// - Returns: nil, and nothing is kept, where there is no connection, where `maximumOutstanding` messages wait already, or where the message
-  ///   is not well formed.
-  public func publish(_ message: MQTTMessage) -> MQTTToken? { mailbox.take(message) }
+  /// - Parameter isUrgent: whether it may use what is kept free for urgent messages (`urgentReserve`).
+  /// - Returns: nil, and nothing is kept, where there is no connection, where as many messages as it may be among wait already, or where the
+  ///   message is not well formed.
+  public func publish(_ message: MQTTMessage, isUrgent: Bool = false) -> MQTTToken? { mailbox.take(message, isUrgent: isUrgent) }
 
   /// Asks for messages; `.subscribed` tells the broker's answer. A subscription ends with its connection. false where there is no connection.
   ///
@@ -95,12 +97,14 @@ final class Mailbox: Sendable {
   private static let maximumTokenAge: UInt64 = 32_768
 
   private let maximumOutstanding: Int
+  private let urgentReserve: Int
   private let state = Mutex(State())
   /// Readable while there are commands.
   let wake: EventDescriptor
 
-  init(maximumOutstanding: Int) throws(MQTTError) {
+  init(maximumOutstanding: Int, urgentReserve: Int) throws(MQTTError) {
     self.maximumOutstanding = maximumOutstanding
+    self.urgentReserve = urgentReserve
     wake = try EventDescriptor()
   }
 
@@ -118,10 +122,10 @@ final class Mailbox: Sendable {
     return isPosted
   }
 
-  func take(_ message: MQTTMessage) -> MQTTToken? {
+  func take(_ message: MQTTMessage, isUrgent: Bool) -> MQTTToken? {
     guard message.isWellFormed else { return nil }
     let token: MQTTToken? = state.withLock { state in
-      guard state.isConnected, state.outstanding.count < maximumOutstanding,
+      guard state.isConnected, state.outstanding.count < maximumOutstanding - (isUrgent ? 0 : urgentReserve),
         state.outstanding.allSatisfy({ state.lastToken - $0.number < Self.maximumTokenAge })
       else { return nil }
       state.lastToken += 1

@@ -14,6 +14,8 @@ public struct MQTTConfiguration: Sendable {
   public var connectDeadline_ms: UInt64
   /// Messages that were taken and are not acknowledged; `publish` takes no more.
   public var maximumOutstanding: Int
+  /// Those of them that only urgent messages may be, so that a connection that is dead already is not full when it matters; less than all.
+  public var urgentReserve: Int
   /// Those of them that are on the way at a time (what the broker allows counts, too).
   public var maximumInFlight: UInt16
   /// Messages at QoS 1 that the broker may send before one is acknowledged (MQTT 5 section 3.1.2.11.3).
@@ -23,13 +25,14 @@ public struct MQTTConfiguration: Sendable {
 
   public init(
     clientIdentifier: String, will: MQTTMessage? = nil, keepAlive_s: UInt16 = 30, connectDeadline_ms: UInt64 = 20_000, maximumOutstanding: Int = 64,
-    maximumInFlight: UInt16 = 16, receiveMaximum: UInt16 = 16, maximumIncomingPacket_bytes: UInt32 = 16_384
+    urgentReserve: Int = 0, maximumInFlight: UInt16 = 16, receiveMaximum: UInt16 = 16, maximumIncomingPacket_bytes: UInt32 = 16_384
   ) {
     self.clientIdentifier = clientIdentifier
     self.will = will
     self.keepAlive_s = keepAlive_s
     self.connectDeadline_ms = connectDeadline_ms
     self.maximumOutstanding = maximumOutstanding
+    self.urgentReserve = urgentReserve
     self.maximumInFlight = maximumInFlight
     self.receiveMaximum = receiveMaximum
     self.maximumIncomingPacket_bytes = maximumIncomingPacket_bytes

@@ -61,11 +61,13 @@ extension MQTTProperties {
       free(bytes)
     }
     var place: OpaquePointer? = list
+    var isFirst = true
     while let current = place, user.count < Self.maximumUserProperties {
       var name: UnsafeMutablePointer<CChar>?
       var value: UnsafeMutablePointer<CChar>?
-      let isFirst = current == list
       place = mosquitto_property_read_string_pair(current, CInt(MQTT_PROP_USER_PROPERTY.rawValue), &name, &value, !isFirst)
+      // The first may be the head itself, which is then passed over like any other.
+      isFirst = false
       guard place != nil else { break }
       user.append(MQTTUserProperty(name: take(&name) ?? "", value: take(&value) ?? ""))
     }

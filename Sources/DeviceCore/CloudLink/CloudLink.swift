@@ -12,7 +12,7 @@ public final class CloudLink: Sendable {
     case changed
     /// What a client said of its connection.
     case connection(client: UInt64, MQTTEvent)
-    /// No status and no event is on the way any more.
+    /// No status and no event is on the way any more; or there is room for one that is due; or one was refused.
     case settled
     case timer(UInt64)
     case end
@@ -24,8 +24,21 @@ public final class CloudLink: Sendable {
   }
   struct PendingEvent {
     let event: CloudGradeEvent
+    var delivery = Delivery()
+  }
+  /// What the broker is to know of the device's presence.
+  struct PendingStatus {
+    let isOnline: Bool
+    let grade: Grade
+    var delivery = Delivery()
+  }
+  /// How far a message is that is sent until the broker has it.
+  struct Delivery {
     /// Where it is on the way.
     var sent: Sent?
+    /// This connection's broker does not take it: to be tried again on the next one.
+    var isRefused = false
+    var isDue: Bool { sent == nil && !isRefused }
   }
   struct Order: Sendable {
     let command: CloudCommand
@@ -45,6 +58,10 @@ public final class CloudLink: Sendable {
     var clientNumber: UInt64 = 0
     var isConnected = false
     var events: [PendingEvent] = []
+    /// nil once the broker has it.
+    var presence: PendingStatus?
+    /// Why the broker did not take a status or an event, until that was told.
+    var refusal: CloudFailure?
     /// Status and events that are on the way.
     var awaited: Set<Sent> = []
     var commandRate = CommandRate()
@@ -56,6 +73,10 @@ public final class CloudLink: Sendable {
 
   /// A device that changes its grade more often than this while its broker is away forgets the oldest change first.
   static let maximumEvents = 16
+  /// Readings and answers that are on the way: those of half a minute, in which a dead connection is not noticed yet.
+  static let maximumOrdinary = 64
+  /// What they leave free of the client's room: for the events, the status, and the status that comes after it.
+  static let urgentReserve = maximumEvents + 2
   /// Commands that wait for the one before; a second's worth and a half.
   static let maximumOrders = 16
 
@@ -158,32 +179,20 @@ public final class CloudLink: Sendable {
   // MARK: sending
 
   /// Hands a message to the connected client. A message that cannot be sent is counted as dropped where there is a broker that it was for.
-  @discardableResult func send(_ message: MQTTMessage?, isAwaited: Bool = false, isAllowed: (State) -> Bool = { _ in true }) -> Bool {
+  @discardableResult func send(_ message: MQTTMessage?, isAllowed: (State) -> Bool) -> Bool {
     state.withLockedValue { state in
       guard state.binding != nil else { return false }
-      guard let message, isAllowed(state), let sent = Self.hand(message, &state) else {
+      guard let message, isAllowed(state), Self.hand(message, &state, isUrgent: false) != nil else {
         state.status.dropped += 1
         return false
       }
-      if isAwaited { state.awaited.insert(sent) }
       return true
     }
   }
 
-  /// Publishes each event that is not on the way.
-  func sendEvents() {
-    state.withLockedValue { state in
-      for index in state.events.indices where state.events[index].sent == nil {
-        guard let message = messages.event(state.events[index].event), let sent = Self.hand(message, &state) else { return }
-        state.events[index].sent = sent
-        state.awaited.insert(sent)
-      }
-    }
-  }
-
   // The client's answer to a token needs the lock, too: it is never heard of before the token is noted.
-  private static func hand(_ message: MQTTMessage, _ state: inout State) -> Sent? {
-    guard state.isConnected, let token = state.client?.publish(message) else { return nil }
+  static func hand(_ message: MQTTMessage, _ state: inout State, isUrgent: Bool) -> Sent? {
+    guard state.isConnected, let token = state.client?.publish(message, isUrgent: isUrgent) else { return nil }
     state.status.published += 1
     return Sent(client: state.clientNumber, token: token)
   }
@@ -192,31 +201,25 @@ public final class CloudLink: Sendable {
 
   func heard(_ event: MQTTEvent, client: UInt64) {
     switch event {
-    case .connected, .refused, .closed: signal.yield(.connection(client: client, event))
+    case .connected:
+      // Before any answer to what the client sends again by itself. An earlier client's last words come too late to matter.
+      state.withLockedValue { state in
+        guard state.clientNumber == client else { return }
+        _ = state.changeDeliveries(nil) { $0.isRefused = false }
+        state.refusal = nil
+      }
+      signal.yield(.connection(client: client, event))
+    case .refused, .closed: signal.yield(.connection(client: client, event))
     case .disconnected:
       state.withLockedValue { if $0.clientNumber == client { $0.isConnected = false } }
       signal.yield(.connection(client: client, event))
-    case .acknowledged(let token): finish(Sent(client: client, token: token), isAcknowledged: true)
-    case .dropped(let token, _): finish(Sent(client: client, token: token), isAcknowledged: false)
+    case .acknowledged(let token): acknowledge(Sent(client: client, token: token))
+    case .dropped(let token, let reason): drop(Sent(client: client, token: token), reason)
     case .subscribed(let filter, let reason) where reason.isRefusal:
       fail(CloudFailure("commands-refused", "the broker does not let the device listen to \(filter): \(reason)"), to: .connected)
     case .subscribed: break
     case .message(let message): receive(message)
     }
-  }
-
-  private func finish(_ sent: Sent, isAcknowledged: Bool) {
-    let isSettled = state.withLockedValue { state in
-      if isAcknowledged {
-        state.status.acknowledged += 1
-        state.events.removeAll { $0.sent == sent }
-      } else {
-        state.status.dropped += 1
-        for index in state.events.indices where state.events[index].sent == sent { state.events[index].sent = nil }
-      }
-      return state.awaited.remove(sent) != nil && state.awaited.isEmpty
-    }
-    if isSettled { signal.yield(.settled) }
   }
 
   private func receive(_ message: MQTTMessage) {

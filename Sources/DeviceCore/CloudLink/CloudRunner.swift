@@ -33,8 +33,8 @@ final class CloudRunner {
   private var clientNumber: UInt64 = 0
   /// The generation that `client` was made for.
   private var clientGeneration: UInt64 = 0
-  /// `client` may hold readings that must not be sent again.
-  private var isTainted = false
+  /// `client` was connected in a grade that allows readings: it may hold some, and would send them again.
+  private var mayHoldReadings = false
   private var failures = 0
   private var failedGeneration: UInt64 = 0
   private var timers: UInt64 = 0
@@ -95,6 +95,7 @@ final class CloudRunner {
   private func attempt(_ goal: Goal) async {
     if failedGeneration != goal.generation { failures = 0 }
     failedGeneration = goal.generation
+    if mayHoldReadings, goal.grade >= .quarantined { await discard() }
     link.enter(.connecting)
     var failure: CloudFailure
     do {
@@ -120,7 +121,6 @@ final class CloudRunner {
     } catch {
       failure = CloudFailure("internal-error", "\(error)")
     }
-    if isTainted { await discard() }
     failures += 1
     link.fail(failure)
     await pause(link.delay_ms(failures), goal)
@@ -155,11 +155,13 @@ final class CloudRunner {
       chain: credential.chain, key: credential.key, authorities: [binding.authority], server: name, clock: link.clock)
     let number = clientNumber + 1
     let client = try MQTTClient(
-      MQTTConfiguration(clientIdentifier: link.device.text, will: link.messages.will), tls: tls,
+      MQTTConfiguration(
+        clientIdentifier: link.device.text, will: link.messages.will, maximumOutstanding: CloudLink.maximumOrdinary + CloudLink.urgentReserve,
+        urgentReserve: CloudLink.urgentReserve), tls: tls,
       handler: { [weak link] event in link?.heard(event, client: number) })
     clientNumber = number
     clientGeneration = goal.generation
-    isTainted = false
+    mayHoldReadings = false
     self.client = client
     link.state.withLockedValue {
       $0.client = client
@@ -218,8 +220,10 @@ final class CloudRunner {
     link.enter(.connected)
     var grade = begun.grade
     tellStatus(grade)
-    link.sendEvents()
-    if grade < .quarantined { _ = client.subscribe(link.messages.topics.commands, wantsRetained: false) }
+    if grade < .quarantined {
+      mayHoldReadings = true
+      _ = client.subscribe(link.messages.topics.commands, wantsRetained: false)
+    }
     while true {
       switch await next() {
       case .connection(clientNumber, .disconnected(let error)): return .failed(failure(error))
@@ -229,7 +233,6 @@ final class CloudRunner {
       let now = goal()
       guard !isEnding, now.generation == begun.generation, now.binding != nil, now.grade < .locked else {
         tellStatus(now.grade, isOnline: false)
-        link.sendEvents()
         await drain()
         await discard()
         return .changed
@@ -237,19 +240,22 @@ final class CloudRunner {
       if now.grade != grade {
         tellStatus(now.grade)
         if now.grade >= .quarantined, grade < .quarantined {
-          isTainted = true
           _ = client.unsubscribe(link.messages.topics.commands)
         } else if now.grade < .quarantined, grade >= .quarantined {
+          mayHoldReadings = true
           _ = client.subscribe(link.messages.topics.commands, wantsRetained: false)
         }
         grade = now.grade
       }
-      link.sendEvents()
+      link.tellRefusal()
+      link.sendDue()
     }
   }
 
+  /// The status is sent with the events, and before them: on every connection, because the broker has sent the will of the one before.
   private func tellStatus(_ grade: Grade, isOnline: Bool = true) {
-    link.send(link.messages.status(isOnline: isOnline, grade: grade, time_s: link.clock.now_s()), isAwaited: true)
+    link.state.withLockedValue { $0.presence = CloudLink.PendingStatus(isOnline: isOnline, grade: grade) }
+    link.sendDue()
   }
 
   /// Waits until the broker has the last status and events, but not long.
@@ -259,7 +265,7 @@ final class CloudRunner {
     while !link.state.withLockedValue({ $0.awaited.isEmpty }) {
       switch await next() {
       case .timer(timer), .connection(clientNumber, .disconnected), .connection(clientNumber, .closed): return
-      default: link.sendEvents()
+      default: link.sendDue()
       }
     }
   }

@@ -14,7 +14,9 @@ public enum CloudState: String, Sendable {
 
 /// Why the link failed last.
 public struct CloudFailure: Hashable, Sendable {
-  /// A `TLSError`'s, `MQTTError`'s or `SystemCallError`'s; or `name-not-resolved`, `addresses-not-permitted`, `addresses-unknown`, `credential-missing`.
+  /// A `TLSError`'s, `MQTTError`'s or `SystemCallError`'s; or `name-not-resolved`, `addresses-not-permitted`, `addresses-unknown`, `credential-missing`;
+  /// or, while connected, `commands-refused` (the broker does not let the device listen) and `events-refused` (it does not take an event or
+  /// the status; each is tried again on the next connection).
   public let code: String
   public let reason: String
 
@@ -30,7 +32,7 @@ public struct CloudFailure: Hashable, Sendable {
 public struct CloudStatus: Hashable, Sendable {
   public var state = CloudState.unbound
   public var destination: CloudDestination?
-  /// Since the last connection; nil while connected.
+  /// Since the last connection; while connected, what the broker refuses.
   public var failure: CloudFailure?
   /// Messages that were handed to MQTT.
   public var published: UInt64 = 0

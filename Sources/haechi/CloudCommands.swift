@@ -52,8 +52,9 @@ struct CloudStatus: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show how a device's connection to its broker is.",
     discussion: """
-      unbound: no broker was named. waiting: the next try is due after a pause. connecting, connected: as they say. suspended: the device's \
-      grade allows no more than alerts. An error is that of the last try.
+      unbound: no broker was named. waiting: the next try is due after a pause. connecting, connected: as they say. suspended: the device \
+      is locked and connects to nobody; a quarantined one stays connected and sends alerts only. An error is that of the last try, or what the \
+      broker refuses while connected.
       """)
   @OptionGroup var options: DeviceOptions
   var wantsJSON: Bool { options.common.json }

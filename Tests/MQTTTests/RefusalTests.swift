@@ -110,6 +110,36 @@ import Testing
     #expect(client.mqtt.closeAndWait())
   }
 
+  @Test("a broker that uses a topic alias, of which it may none, is left") func topicAlias() async throws {
+    let world = try CloudWorld()
+    let device = try world.device()
+    // CONNACK; then a PUBLISH to `a` with the alias 1.
+    let answer: [UInt8] = [0x20, 3, 0, 0, 0, 0x30, 8, 0, 1, 0x61, 3, 0x23, 0, 1, 0x78]
+    let server = try ScriptedServer(credential: world.broker(), answer: answer)
+    let client = try TestClient(world, device.credential, MQTTConfiguration(clientIdentifier: device.identifier.text))
+    client.connect(server.port)
+    try await eventually("the connection ends") { client.ends.count == 1 }
+    #expect(client.connectedCount == 1 && client.messages.isEmpty)
+    #expect(client.ends.first??.code == "protocol-error" && client.ends.first??.reason.contains("alias") == true)
+    #expect(client.mqtt.closeAndWait())
+  }
+
+  @Test("what TLS found in one connection is not told of the next, which comes to no handshake") func noHandshake() async throws {
+    let world = try CloudWorld()
+    let broker = try TestBroker(credential: world.broker(names: [.dns("other.test")]), clients: world.owner.certificate)
+    let device = try world.device()
+    let client = try TestClient(world, device.credential, MQTTConfiguration(clientIdentifier: device.identifier.text))
+    client.connect(broker.port)
+    try await eventually("the broker is refused") { client.ends.count == 1 }
+    #expect(client.ends.first??.code == "certificate-profile")
+    // The kernel connects to no broadcast address, and says so at once: nothing leaves.
+    client.mqtt.connect(to: NetworkAddress(ipv4: 0xffff_ffff), port: broker.port)
+    try await eventually("the attempt ends") { client.ends.count == 2 }
+    let error = try #require(client.ends.last.flatMap { $0 })
+    #expect(!(error is TLSError), "\(error)")
+    #expect(client.mqtt.closeAndWait())
+  }
+
   @Test("the broker is told the largest packet, and sends none that is larger") func maximumPacket() async throws {
     let world = try CloudWorld()
     let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)

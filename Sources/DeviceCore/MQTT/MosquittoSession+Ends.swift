@@ -104,6 +104,12 @@ extension MosquittoSession {
       violation = MQTTError("packet-too-large", "\(peer) sent a packet of more than \(configuration.maximumIncomingPacket_bytes) bytes")
       return
     }
+    // libmosquitto keeps each alias with its topic, although it is told of none that is allowed: a broker could fill the memory.
+    var alias: UInt16 = 0
+    guard mosquitto_property_read_int16(properties, CInt(MQTT_PROP_TOPIC_ALIAS.rawValue), &alias, false) == nil else {
+      violation = MQTTError("protocol-error", "\(peer) does not keep to MQTT 5: a topic alias where none is allowed (section 3.1.2.11.5)")
+      return
+    }
     let payload = UnsafeRawBufferPointer(start: message.payload, count: message.payload == nil ? 0 : Int(message.payloadlen))
     handler(
       .message(

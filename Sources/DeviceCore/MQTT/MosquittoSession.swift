@@ -210,6 +210,7 @@ final class MosquittoSession {
     if phase != .idle { end(nil) }
     peer = address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     (refusal, endCode, violation, isReachable, filters) = (nil, nil, nil, false, [:])
+    tls.forget()
     nextCare_ms = BootClock.now_ms() + Self.care_ms
     phase = .connecting(deadline_ms: BootClock.now_ms() + configuration.connectDeadline_ms)
     // A numeric address: libmosquitto's own look-up asks nobody. It does not wait for the connection.

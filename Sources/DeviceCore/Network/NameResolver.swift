@@ -31,7 +31,9 @@ public struct NameResolver: Sendable {
 
   /// The addresses of `name` that one host can have, IPv4 and IPv6 by turns, 1…4.
   ///
-  /// Blocks, 4 s for each name server that does not answer: for a thread of its own or a pool's, never for an event loop.
+  /// Blocks: for a thread of its own or a pool's, never for an event loop. The C library asks each of n servers twice and waits 2 s for the
+  /// first, 4/n s for the second and 8/n s for the third, in whole seconds: where none answers that is 4 s with one, 8 s with two and 10 s with
+  /// three. At the worst, where the last of them answers late for IPv4 and none for IPv6, it is twice as long: 8, 16 or 20 s.
   public func addresses(of name: String) throws(ResolverError) -> [NetworkAddress] {
     guard (1...Self.nameMaximum_bytes).contains(name.utf8.count), name.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
       throw ResolverError("name-invalid", "\(name.prefix(Self.nameMaximum_bytes)) is no name that can be looked up")

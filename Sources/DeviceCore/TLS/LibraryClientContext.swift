@@ -96,6 +96,9 @@ public final class LibraryClientContext: @unchecked Sendable {
     }
   }
 
+  /// A new connection begins: nothing of the one before is its own, also where it ends before its handshake begins.
+  package func forget() { state.withLock { $0 = State(allowance_bytes: $0.fullAllowance_bytes, fullAllowance_bytes: $0.fullAllowance_bytes) } }
+
   /// A message is complete: the next one may have as many bytes.
   package func renewAllowance() { state.withLock { $0.allowance_bytes = $0.fullAllowance_bytes } }
 
@@ -130,7 +133,7 @@ public final class LibraryClientContext: @unchecked Sendable {
   fileprivate func begin(_ ssl: OpaquePointer) {
     // What the library left behind before is not this handshake's.
     OpenSSL.clearErrors()
-    state.withLock { $0 = State(allowance_bytes: $0.fullAllowance_bytes, fullAllowance_bytes: $0.fullAllowance_bytes) }
+    forget()
     // A null pointer takes away the name that the library asked for.
     _ = haechi_SSL_set_tlsext_host_name(ssl, serverName)
   }

@@ -64,7 +64,8 @@ PASSWORD_HASHES = re.compile(
 PRIVATE_KEY_PEM = re.compile(rb"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=:, -]{16}")
 PRIVATE_KEY_DER = {
     "PKCS#8 RSA": re.compile(rb"\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04\x82", re.DOTALL),
-    "PKCS#1 RSA": re.compile(rb"\x30\x82..\x02\x01\x00\x02\x82..{120,520}?\x02\x03\x01\x00\x01\x02\x82", re.DOTALL),
+    # A private exponent that happens to be short has a length of one byte instead of two.
+    "PKCS#1 RSA": re.compile(rb"\x30\x82..\x02\x01\x00\x02\x82..{120,520}?\x02\x03\x01\x00\x01\x02[\x81\x82]", re.DOTALL),
     "PKCS#8 EC": re.compile(rb"\x02\x01\x00\x30.\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06.{5,9}\x04", re.DOTALL),
     "SEC 1 EC": re.compile(rb"\x30.\x02\x01\x01\x04[\x20\x30].{32,48}\xa0.\x06", re.DOTALL),
     "PKCS#8 Ed25519 or X25519": re.compile(rb"\x02\x01\x00\x30\x05\x06\x03\x2b\x65[\x6e\x70]\x04\x22\x04\x20", re.DOTALL),

@@ -92,6 +92,12 @@ class Keys(unittest.TestCase):
             for form in der_forms(name, pem):
                 self.assertTrue(evaluate.private_keys("x", bytes(100) + form + bytes(100)), f"{name} DER")
 
+    def test_an_rsa_key_with_a_short_private_exponent_is_found(self):
+        # One key in some dozens: modulus of 257 bytes, exponent 65537, private exponent of 255 bytes.
+        modulus, private = b"\x02\x82\x01\x01\0" + b"\xc5" * 256, b"\x02\x81\xff" + b"\x5c" * 255
+        form = b"\x30\x82\x04\xa2\x02\x01\x00" + modulus + b"\x02\x03\x01\x00\x01" + private
+        self.assertTrue(evaluate.private_keys("x", bytes(100) + form + bytes(100)))
+
     def test_a_known_key_is_found_as_bare_numbers(self):
         for name in ("P-256", "RSA"):
             secret = evaluate.secret_part(private_key(*self.KINDS[name]))

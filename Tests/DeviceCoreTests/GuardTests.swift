@@ -45,6 +45,22 @@ extension EndToEndTests {
     try await runtime.end()
   }
 
+  /// The link carries 1,024 bytes of it: a cut one would be pinned, and no statement would ever count.
+  @Test func anOwnerWhoseCertificateIsTooLargeIsRefused() async throws {
+    let runtime = try await TestRuntime(maker: maker)
+    try await provision(runtime)
+    let large = try Owner(padding_bytes: 900)
+    let client = try await connect(runtime, claimant(), trust: .authorityAnyName([maker.authority]))
+    let offer = try await client.ask("GET", "/v1/claim")
+    let device = try #require(member("deviceId", of: offer.body).flatMap { DeviceIdentifier($0) })
+    let chain = try large.sign(try #require(member("certificateRequest", of: offer.body)), device: device)
+    let body = "{\"ownerCertificate\":\(quoted(large.issuer.certificate.pem)),\"certificateChain\":\(quoted(chain))}"
+    let refused = try await client.ask("POST", "/v1/claim", body: body)
+    #expect(refused.status == 422 && refused.body.contains("owner-too-large"), "\(refused.body)")
+    #expect(await runtime.supervisor.pinned == nil)
+    try await runtime.end()
+  }
+
   @Test func quarantineServesAdminsOnlyAndShowsOutputsSafe() async throws {
     let runtime = try await owned()
     let admin = try await connect(runtime, try person(.admin), trust: ownerTrust)

@@ -34,9 +34,19 @@ struct Owner {
   let issuer: CertificateIssuer
   let identifier: OwnerIdentifier
 
-  init() throws {
+  /// - Parameter padding_bytes: of an extension that nobody needs.
+  init(padding_bytes: Int = 0) throws {
     let key = try PrivateKey.generateP256()
-    issuer = try CertificateIssuer(certificate: try OwnerAuthorityProfile.make(key: key, now_s: testClock.now_s()), key: key)
+    let plain = try OwnerAuthorityProfile.make(key: key, now_s: testClock.now_s())
+    let padding = CertificateTemplate.Extension(
+      identifier: HaechiObjectIdentifier.role,
+      value: [0x04, 0x82, UInt8(padding_bytes >> 8), UInt8(padding_bytes & 255)]
+        + [UInt8](repeating: 0, count: padding_bytes), isCritical: false)
+    let padded = try CertificateIssuer.selfSigned(
+      CertificateTemplate(
+        kind: .authority(pathLength: 0), subject: DistinguishedName(commonName: plain.subjectCommonName ?? ""), notBefore_s: plain.notBefore_s,
+        notAfter_s: plain.notAfter_s, extensions: [padding]), key: key)
+    issuer = try CertificateIssuer(certificate: padding_bytes > 0 ? padded : plain, key: key)
     identifier = OwnerIdentifier(publicKey: key.publicKey)
   }
 

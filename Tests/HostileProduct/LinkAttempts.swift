@@ -57,7 +57,7 @@ struct LinkAttempts {
   /// A broker of its own, ordered by an admin of its own.
   func bindAnotherBroker(_ facts: StolenFacts) async -> [String] {
     guard let destination = CloudDestination(host: "198.51.100.1", port: 8883) else { return ["bindCloud: no destination"] }
-    let body = OwnerStatement.body(binding: destination)
+    let body = destination.encoded
     let orders: [Order]
     do throws(CryptoError) {
       let impostor = try Impostor(device: facts.device)

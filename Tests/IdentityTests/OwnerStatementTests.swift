@@ -25,7 +25,7 @@ private let now_s: Int64 = 1_800_000_000
     statement = try #require(
       OwnerStatement(
         kind: OwnerStatement.bindCloud, device: Self.device, event: 0x0102_0304_0506_0708, nonce: Array(0x40..<0x60),
-        body: OwnerStatement.body(binding: destination)))
+        body: destination.encoded))
   }
 
   /// The code of the refusal, nil where it is accepted.
@@ -159,14 +159,14 @@ private let now_s: Int64 = 1_800_000_000
   @Test func aDestinationReadsBack() throws {
     for (host, port) in [("broker.example", UInt16(8883)), ("10.0.2.2", 1), ("fd00::1", 65_535), (String(repeating: "a", count: 63), 443)] {
       let destination = try #require(CloudDestination(host: host, port: port))
-      let body = OwnerStatement.body(binding: destination)
-      #expect(body.count <= OwnerStatement.bodyMaximum_bytes && OwnerStatement.destination(body: body) == destination)
+      let body = destination.encoded
+      #expect(body.count <= OwnerStatement.bodyMaximum_bytes && CloudDestination(encoded: body) == destination)
     }
     for bad in [
       [], [0], [0x22, 0xb3], [0, 0] + Array("a".utf8), [1, 1] + Array("Broker".utf8), [1, 1] + Array("a b".utf8), [1, 1, 0xff],
       [1, 1] + Array("fd00:0::1".utf8),
       [1, 1] + Array(repeating: UInt8(ascii: "a"), count: 65), [1, 1] + Array("a\u{0}".utf8),
-    ] as [[UInt8]] { #expect(OwnerStatement.destination(body: bad) == nil, "\(bad)") }
+    ] as [[UInt8]] { #expect(CloudDestination(encoded: bad) == nil, "\(bad)") }
   }
 
   /// Whatever it takes, it writes back byte for byte.
@@ -175,7 +175,7 @@ private let now_s: Int64 = 1_800_000_000
     let alphabet = Array("abz09.-:A \u{0}é".utf8)
     for _ in 0..<20_000 {
       let body = (0..<Int.random(in: 0...12, using: &random)).map { _ in alphabet.randomElement(using: &random)! }
-      if let destination = OwnerStatement.destination(body: body) { #expect(OwnerStatement.body(binding: destination) == body) }
+      if let destination = CloudDestination(encoded: body) { #expect(destination.encoded == body) }
     }
   }
 }

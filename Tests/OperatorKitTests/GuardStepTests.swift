@@ -157,7 +157,7 @@ import Testing
     #expect(order.host == "broker.example" && order.port == 8883)
     #expect(try Certificate(pem: order.authority) == owner.issuer.certificate)
     let destination = try #require(CloudDestination(host: "broker.example", port: 8883))
-    try verify(try proof(requests[1]), OwnerStatement.bindCloud, body: OwnerStatement.body(binding: destination))
+    try verify(try proof(requests[1]), OwnerStatement.bindCloud, body: destination.encoded)
     let (strange, _) = try await failure([state("normal", event: 0, nonce: one), cloud("elsewhere.example", 8883)]) {
       (client) throws(OperatorError) in
       try await CloudBinding.bind(client, Self.device, broker, signer)

@@ -55,7 +55,11 @@ final class InMemorySupervisor: Sendable {
     send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
     send(.link(up: true))
     send(.grade(state.withLock { $0.report }))
-    NIOThreadPool.singleton.submit { _ in
+    // A thread of its own: the shared pool has as many as there are cores, and each of these keeps one for as long as its device lives.
+    let thread = NIOThreadPool(numberOfThreads: 1)
+    thread.start()
+    thread.submit { _ in
+      defer { thread.shutdownGracefully { _ in } }
       var buffer = [UInt8](repeating: 0, count: SupervisorPacket.largeSize)
       while true {
         // A short wait each time: the end of a grade is seen between two packets.
@@ -121,7 +125,7 @@ final class InMemorySupervisor: Sendable {
     switch signed.kind {
     case .release: change(to: .normal, .released, evidence: "")
     case .bindCloud:
-      guard let destination = OwnerStatement.destination(body: signed.body) else { return .refused }
+      guard let destination = CloudDestination(encoded: signed.body) else { return .refused }
       let report = state.withLock { state in
         state.destinations.append(destination)
         state.nonce = Self.newNonce()

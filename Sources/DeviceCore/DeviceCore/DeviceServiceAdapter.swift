@@ -68,7 +68,7 @@ struct DeviceServiceAdapter: DeviceService {
 
   func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument {
     let binding = try cloudDesk.check(request)
-    try await statements.send(.bindCloud, request, body: OwnerStatement.body(binding: binding.destination))
+    try await statements.send(.bindCloud, request, body: binding.destination.encoded)
     try cloudDesk.bind(binding)
     hub.log.append(.notice, source: "cloud", "\(caller) bound the device to \(binding.destination)")
     return cloudDesk.document()

@@ -20,6 +20,16 @@ public struct CloudDestination: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
+  /// The port (2 bytes, big endian), then the host: what a statement that binds a device holds.
+  public var encoded: [UInt8] { [UInt8(truncatingIfNeeded: port >> 8), UInt8(truncatingIfNeeded: port)] + Array(host.utf8) }
+
+  /// The destination that has exactly this encoding, byte for byte; nil for anything else, so that there is one form for each.
+  public init?(encoded bytes: [UInt8]) {
+    guard bytes.count > 2, let host = String(validating: bytes.dropFirst(2), as: UTF8.self) else { return nil }
+    self.init(host: host, port: UInt16(bytes[0]) << 8 | UInt16(bytes[1]))
+    guard encoded == bytes else { return nil }
+  }
+
   /// The numeric address where `host` is one.
   public var address: NetworkAddress? { NetworkAddress(host) }
 

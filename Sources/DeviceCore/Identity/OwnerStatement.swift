@@ -7,7 +7,7 @@ public import Foundations
 public struct OwnerStatement: Hashable, Sendable {
   /// Back to `normal`. No body.
   public static let release: UInt8 = 1
-  /// The broker is this one from now on. The body is `body(binding:)`.
+  /// The broker is this one from now on. The body is `CloudDestination.encoded`.
   public static let bindCloud: UInt8 = 2
   /// Bytes of a nonce.
   public static let nonce_bytes = 32
@@ -86,23 +86,6 @@ public struct OwnerStatement: Hashable, Sendable {
     } catch {
       throw StatementRefusal(code, "\(what) cannot be read", cause: error)
     }
-  }
-}
-
-extension OwnerStatement {
-  /// The body of a `bindCloud`: the port (2 bytes, big endian), then the host.
-  public static func body(binding destination: CloudDestination) -> [UInt8] {
-    bigEndian(UInt64(destination.port), count: 2) + Array(destination.host.utf8)
-  }
-
-  /// The destination in the body of a `bindCloud`; nil for anything but what `body(binding:)` writes, byte for byte.
-  public static func destination(body: [UInt8]) -> CloudDestination? {
-    guard body.count > 2, body.count <= bodyMaximum_bytes else { return nil }
-    let host = String(decoding: body.dropFirst(2), as: UTF8.self)
-    guard let destination = CloudDestination(host: host, port: UInt16(body[0]) << 8 | UInt16(body[1])),
-      Self.body(binding: destination) == body
-    else { return nil }
-    return destination
   }
 }
 

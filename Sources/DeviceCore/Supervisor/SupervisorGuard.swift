@@ -121,20 +121,13 @@ extension Supervisor {
     guard !workers.values.contains(where: { $0.job.isStatement }) else { return .busy }
     guard guardState.grade < .locked else { return .notInThisGrade }
     // The binding must make sense before anyone's time is spent on its signature.
-    if statement.kind == .bindCloud, Self.destination(of: statement) == nil { return .refused }
+    if statement.kind == .bindCloud, CloudDestination(encoded: statement.body) == nil { return .refused }
     let verify = verifyStatement
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
       guard let refusal = verify(statement, owner.device, owner.certificate) else { return [1] }
       return [0] + Array(SupervisorPacket.cut(refusal, to: SupervisorPacket.maximumEvidenceBytes).utf8)
     }
     return started ? nil : .failed
-  }
-
-  static func destination(of statement: SignedStatement) -> CloudDestination? {
-    guard statement.body.count > 2 else { return nil }
-    let port = UInt16(statement.body[0]) << 8 | UInt16(statement.body[1])
-    guard let host = String(validating: statement.body.dropFirst(2), as: UTF8.self) else { return nil }
-    return CloudDestination(host: host, port: port)
   }
 
   /// What the statement orders, once its signature was found good.
@@ -147,7 +140,7 @@ extension Supervisor {
       say(.notice, "grade normal: released by the owner")
       change(to: .normal, .released, evidence: "", decays_us: nil, now_us: now_us)
     case .bindCloud:
-      guard let bound = Self.destination(of: statement) else { return .refused }
+      guard let bound = CloudDestination(encoded: statement.body) else { return .refused }
       // The same broker once more keeps its addresses: its name need not be asked for again.
       if bound != destination {
         withdrawDestinations(now_us: now_us)

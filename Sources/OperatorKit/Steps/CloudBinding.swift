@@ -45,7 +45,7 @@ public struct CloudBinding: Sendable {
     let destination = broker.destination
     let first = try await signer.state(client)
     let (_, cloud) = try await signer.order(
-      OwnerStatement.bindCloud, body: OwnerStatement.body(binding: destination), from: first, over: client, to: device
+      OwnerStatement.bindCloud, body: destination.encoded, from: first, over: client, to: device
     ) { (proof) throws(OperatorError) in
       let order = CloudOrder(host: destination.host, port: Int(destination.port), authority: broker.authority.pem, proof: proof)
       return try await client.send(CloudState.self, DeviceRequest(.put, "/v1/cloud", body: try encode(order)))

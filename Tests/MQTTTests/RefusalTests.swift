@@ -96,15 +96,26 @@ import Testing
     #expect(client.mqtt.closeAndWait())
   }
 
+  /// A client to which a server said `answer`, and whose connection has ended. The server closes as soon as it has said all, with what the client
+  /// sent unread: a reset may overtake the answer where we are slow, and then the next server is heard.
+  private func heard(_ answer: [UInt8], in world: CloudWorld, by device: CloudWorld.TestDevice) async throws -> TestClient {
+    var attempts = 0
+    while true {
+      attempts += 1
+      let server = try ScriptedServer(credential: world.broker(), answer: answer)
+      let client = try TestClient(world, device.credential, MQTTConfiguration(clientIdentifier: device.identifier.text))
+      client.connect(server.port)
+      try await eventually("the connection ends") { client.ends.count == 1 }
+      guard attempts < 20, client.connectedCount == 0, client.ends.first??.code == "connection-lost" else { return client }
+      #expect(client.mqtt.closeAndWait())
+    }
+  }
+
   @Test("a broker whose packet is too large is left before it has sent it") func hugePacket() async throws {
     let world = try CloudWorld()
-    let device = try world.device()
     // CONNACK; then a PUBLISH that says it has 256 MB less a byte, and the first megabytes of it.
     let answer: [UInt8] = [0x20, 3, 0, 0, 0, 0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 0x61, 0] + [UInt8](repeating: 0, count: 4 << 20)
-    let server = try ScriptedServer(credential: world.broker(), answer: answer)
-    let client = try TestClient(world, device.credential, MQTTConfiguration(clientIdentifier: device.identifier.text))
-    client.connect(server.port)
-    try await eventually("the connection ends") { client.ends.count == 1 }
+    let client = try await heard(answer, in: world, by: world.device())
     #expect(client.connectedCount == 1)
     #expect(client.ends.first??.code == "packet-too-large")
     #expect(client.mqtt.closeAndWait())
@@ -112,13 +123,9 @@ import Testing
 
   @Test("a broker that uses a topic alias, of which it may none, is left") func topicAlias() async throws {
     let world = try CloudWorld()
-    let device = try world.device()
     // CONNACK; then a PUBLISH to `a` with the alias 1.
     let answer: [UInt8] = [0x20, 3, 0, 0, 0, 0x30, 8, 0, 1, 0x61, 3, 0x23, 0, 1, 0x78]
-    let server = try ScriptedServer(credential: world.broker(), answer: answer)
-    let client = try TestClient(world, device.credential, MQTTConfiguration(clientIdentifier: device.identifier.text))
-    client.connect(server.port)
-    try await eventually("the connection ends") { client.ends.count == 1 }
+    let client = try await heard(answer, in: world, by: world.device())
     #expect(client.connectedCount == 1 && client.messages.isEmpty)
     #expect(client.ends.first??.code == "protocol-error" && client.ends.first??.reason.contains("alias") == true)
     #expect(client.mqtt.closeAndWait())

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run cloud test image qemu operator test-device torture inspect fmt lint
+.PHONY: help run cloud test image qemu button operator test-device torture inspect bench fmt lint
 
 VARIANT ?= release
 BOARD ?= qemu-virt
@@ -14,6 +14,10 @@ TPM ?=
 DISPLAY_LOG ?=
 IMAGE ?= Images/out/$(BOARD)-$(VARIANT)
 SEED ?=
+# Of the machine that `make qemu` runs.
+MONITOR = Images/out/$(BOARD)-$(VARIANT).monitor
+MODE ?= quick
+ONLY ?=
 
 SCRIPTS = $(shell git ls-files | xargs -r awk 'FNR == 1 && /^\#!.*bash/ { print FILENAME }')
 PYTHON = $(shell git ls-files '*.py'; git ls-files | xargs -r awk 'FNR == 1 && /^\#!.*python3/ { print FILENAME }')
@@ -34,7 +38,10 @@ test: ## run every host test
 	@Toolchain/need host
 	python3 -m unittest discover -s Toolchain/tests -p 'test_*.py'
 	python3 -m unittest discover -s Images/tests -p 'test_*.py'
+	python3 -m unittest discover -s Benchmarks/tests -p 'test_*.py'
 	swift test
+	swift build --product haechid && swift build --product haechi
+	Toolchain/python-tool pytest -p no:cacheprovider -q --tb=short Tests/Device/test_roles.py --virtual
 	Tests/Network/dnsmasq-test "$$(swift build --show-bin-path)/dhcp-probe" || { status=$$?; [ $$status -eq 77 ] || exit $$status; }
 
 image: ## make a bootable image: VARIANT=release|debug BOARD=qemu-virt
@@ -43,7 +50,10 @@ image: ## make a bootable image: VARIANT=release|debug BOARD=qemu-virt
 
 qemu: ## boot that image, port 8443 on 127.0.0.1: VARIANT= BOOT=direct|uefi MEM= TPM=1 DISPLAY_LOG=1
 	@Toolchain/need device
-	Images/qemu --variant "$(VARIANT)" --board "$(BOARD)" --boot "$(BOOT)" $(if $(MEM),--mem $(MEM)) $(if $(TPM),--tpm) $(if $(DISPLAY_LOG),--display-log)
+	Images/qemu --variant "$(VARIANT)" --board "$(BOARD)" --boot "$(BOOT)" --monitor "$(MONITOR)" $(if $(MEM),--mem $(MEM)) $(if $(TPM),--tpm) $(if $(DISPLAY_LOG),--display-log)
+
+button: ## press the button of the machine that make qemu runs (release images)
+	@Images/press-button "$(MONITOR)"
 
 operator: ## build haechi; what it prints, evaluated, puts it on the PATH and names the throwaway maker
 	@Toolchain/need host image
@@ -56,18 +66,23 @@ test-device: ## black-box suite against booted release and debug images, and the
 
 torture: ## the long campaigns, on demand: SEED=N repeats one
 	@Toolchain/need host image device
+	$(if $(SEED),HAECHI_SEED=$(SEED)) HAECHI_VAULT_CUTS=20000 swift test --filter VaultTests.PowerCutTests
 	Tests/Device/run --torture $(if $(SEED),--seed $(SEED))
 
 inspect: ## look into an image as an evaluator would: IMAGE=FOLDER
 	Images/inspect "$(IMAGE)"
 
+bench: ## measure beside peers, into Benchmarks/results: MODE=quick|full ONLY=tls,api,…
+	@Toolchain/need host bench
+	@Benchmarks/run --mode "$(MODE)" $(if $(ONLY),--only "$(ONLY)")
+
 fmt: ## format the Swift and Python sources
-	swift format format --in-place --parallel --recursive Sources Tests Package.swift
+	swift format format --in-place --parallel --recursive Sources Tests Benchmarks/Sources Benchmarks/Package.swift Package.swift
 	Toolchain/python-tool ruff format $(PYTHON)
 
 lint: ## lint with warnings as errors
 	@Toolchain/need host
-	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	swift format lint --strict --parallel --recursive Sources Tests Benchmarks/Sources Benchmarks/Package.swift Package.swift
 	shellcheck $(SCRIPTS)
 	Toolchain/python-tool ruff check --quiet $(PYTHON)
 	Toolchain/python-tool ruff format --check --quiet $(PYTHON)

@@ -69,6 +69,7 @@ var targets: [Target] = [
   core("Foundations", ["CHaechi"]),
   core("Crypto", ["COpenSSL", "Foundations"]),
   core("Identity", ["Crypto", "Foundations"]),
+  core("Vault", ["Crypto", "Foundations"]),
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
   core("MQTT", ["CMosquitto", "TLS", "Foundations"]),
   core("CloudLink", ["MQTT", "TLS", "Crypto", "Foundations", nioConcurrency]),
@@ -76,11 +77,11 @@ var targets: [Target] = [
   core("SupervisorLink", ["Foundations"]),
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
   core("Network", ["CHaechi", "Foundations", nioCore, nioPosix, nioConcurrency]),
-  core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1]),
+  core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioConcurrency]),
   core(
     "DeviceCore",
     [
-      "LocalAPI", "CloudLink", "Guard", "Network", "SupervisorLink", "TLS", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix,
+      "LocalAPI", "CloudLink", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix,
       nioConcurrency,
     ]),
 
@@ -99,7 +100,7 @@ var targets: [Target] = [
   .executableTarget(
     name: "haechid",
     dependencies: [
-      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Identity", "LinuxProcess", "BoardAPI", "Foundations",
+      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Identity", "Crypto", "LinuxProcess", "BoardAPI", "Foundations",
       .byName(name: boardTarget),
     ],
     path: "Sources/haechid", swiftSettings: swiftSettings),
@@ -107,6 +108,7 @@ var targets: [Target] = [
   tests("Foundations", []),
   tests("Crypto", ["Foundations"]),
   tests("Identity", ["Crypto", "Foundations"]),
+  tests("Vault", ["Crypto", "Foundations"]),
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("MQTT", ["TLS", "Crypto", "Identity", "Foundations", "TestBroker"]),
   tests("CloudLink", ["MQTT", "TLS", "Crypto", "Identity", "Foundations", "TestBroker", nioConcurrency]),
@@ -116,13 +118,14 @@ var targets: [Target] = [
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
   tests(
-    "DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
+    "DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
   // A real mosquitto on loopback, and who may connect to it.
   .target(name: "TestBroker", dependencies: ["MQTT", "TLS", "Identity", "Crypto", "Foundations"], path: "Tests/TestBroker", swiftSettings: swiftSettings),
   // Enters the runtime's sandbox and does one thing in it, for LinuxProcessTests.
   .executableTarget(
-    name: "sandbox-probe", dependencies: ["LinuxProcess", "MQTT", "TLS", "Crypto", "CHaechi", "Foundations", nioCore, nioPosix], path: "Tests/SandboxProbe",
+    name: "sandbox-probe", dependencies: ["LinuxProcess", "MQTT", "TLS", "Vault", "Crypto", "CHaechi", "Foundations", nioCore, nioPosix],
+    path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
   tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
@@ -138,8 +141,12 @@ if onDevice {
 } else {
   // The operator's side is a host tool and never part of a firmware.
   targets += [
+    .systemLibrary(name: "CQrencode", path: "Sources/System/CQrencode"),
+    .systemLibrary(name: "CPng", path: "Sources/System/CPng"),
+    .target(name: "LabelPrint", dependencies: ["CQrencode", "CPng", "Foundations"], path: "Sources/LabelPrint", swiftSettings: swiftSettings),
+    tests("LabelPrint", ["Foundations"]),
     .target(
-      name: "OperatorKit", dependencies: ["MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
+      name: "OperatorKit", dependencies: ["LabelPrint", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
       path: "Sources/OperatorKit", swiftSettings: swiftSettings),
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
@@ -170,7 +177,15 @@ if productName == "hostile" {
 let package = Package(
   name: "Haechi",
   products: variant == "test"
-    ? [] : [.executable(name: "haechid", targets: ["haechid"])] + (onDevice ? [] : [.executable(name: "haechi", targets: ["haechi"])]),
+    ? []
+    : [.executable(name: "haechid", targets: ["haechid"])]
+      + (onDevice
+        ? []
+        : [
+          .executable(name: "haechi", targets: ["haechi"]),
+          // What Benchmarks/ serves with, beside the device itself.
+          .library(name: "HaechiServing", targets: ["LocalAPI", "TLS", "Guard", "Identity", "Crypto", "Foundations", "DeviceCore"]),
+        ]),
   dependencies: variant == "test"
     ? []
     : [

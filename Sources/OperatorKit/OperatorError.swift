@@ -4,8 +4,9 @@ public import Foundations
 ///
 /// Codes a script may rely on: `bad-argument`, `file-missing`, `file-exists`, `file-unreadable`, `file-unwritable`, `file-malformed`, `file-too-open`,
 /// `unknown-device`, `ambiguous-device`, `unknown-broker`, `unreachable`, `silent`, `connection-lost`, `tls-refused`, `tls-failed`, `wrong-device`, `not-claimed`,
-/// `foreign-owner`, `unknown-maker`, `unknown-person`, `certificate-expired`, `not-permitted`, `bad-answer`, `answer-too-large`, `refused-by-device`,
-/// `refused-by-broker`.
+/// `foreign-owner`, `unknown-maker`, `unknown-member`, `certificate-expired`, `not-permitted`, `bad-answer`, `answer-too-large`, `refused-by-device`,
+/// `refused-by-broker`, `passphrase-needed`, `passphrase-wrong`, `already-provisioned`, `line-incomplete`, `label-malformed`, `label-wrong`, `locked-out`,
+/// `button-not-pressed`, `last-admin`, `list-full`, `nothing-to-push`.
 public struct OperatorError: HaechiError {
   public let code: String
   public let reason: String
@@ -33,10 +34,11 @@ public struct OperatorError: HaechiError {
   /// What the command line ends with: 64 wrong arguments, 69 not reachable, 77 refused by one side or the other, 1 anything else.
   public var exitCode: Int32 {
     switch code {
-    case "bad-argument": 64
+    case "bad-argument", "label-malformed": 64
     case "unreachable", "silent", "connection-lost": 69
     case "tls-refused", "tls-failed", "wrong-device", "not-claimed", "foreign-owner", "unknown-maker", "certificate-expired",
-      "not-permitted", "refused-by-device", "refused-by-broker":
+      "not-permitted", "last-admin", "refused-by-device", "refused-by-broker", "passphrase-wrong", "already-provisioned", "label-wrong", "locked-out",
+      "button-not-pressed":
       77
     default: 1
     }

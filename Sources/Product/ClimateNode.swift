@@ -47,9 +47,9 @@ public struct ClimateNode: Product {
     }
   }
 
-  /// Each press switches the relay over, network or not.
+  /// Each press switches the relay over, network or not, once the device has an owner: before that the button is for the claim alone.
   private func followButton(_ device: ProductContext) async {
-    for await event in device.inputs where event.name == "button" && event.isActive {
+    for await event in device.inputs where event.name == "button" && event.isActive && device.lifeCycle == .owned {
       let on = !device.isOn("relay")
       do {
         try await device.set("relay", on)

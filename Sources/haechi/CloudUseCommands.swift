@@ -15,7 +15,7 @@ struct BrokerOptions: ParsableArguments {
   var owner: String?
   @Option(
     name: .customLong("as"),
-    help: ArgumentHelp("Which of the owner's people you are.", discussion: "Default: who bound last.", valueName: "name"))
+    help: ArgumentHelp("Which of the owner's members you are.", discussion: "Default: who bound last.", valueName: "name"))
   var person: String?
   @OptionGroup var common: CommonOptions
 

@@ -11,7 +11,8 @@ struct Haechi: AsyncParsableCommand {
 
         1. The maker's station gives it its identity (IDevID):
              haechi provision --device HOST:PORT
-        2. Its owner claims it; from then on only the owner's people get in:
+        2. Its owner claims it; from then on only the owner's members get in:
+             haechi owner new
              haechi claim --device HOST:PORT
         3. Use it:
              haechi status
@@ -26,8 +27,8 @@ struct Haechi: AsyncParsableCommand {
              haechi guard release
 
       To try it without a factory, make a throwaway maker first (haechi maker new) and give its maker-ca.der to the firmware. \
-      Every connection is TLS 1.3 with certificates on both sides; there are no passwords. Keys, and what is known of \
-      devices, lie in HAECHI_HOME (default: ~/.config/haechi).
+      Every connection is TLS 1.3 with certificates on both sides; no device knows a password. Keys, and what is known of \
+      devices, lie in HAECHI_HOME (default: ~/.config/haechi); the owner's key lies there under a passphrase.
 
       With one known device no --device is needed. With --json every command prints JSON for programs, one value a line \
       where it follows something; errors then are JSON too, on standard error.
@@ -36,7 +37,7 @@ struct Haechi: AsyncParsableCommand {
       77 one side refused the other; 1 anything else.
       """,
     subcommands: [
-      MakerCommand.self, Provision.self, Claim.self, Devices.self, PersonCommand.self,
+      MakerCommand.self, Provision.self, OwnerCommand.self, Claim.self, Devices.self, MemberCommand.self,
       Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self,
       GuardCommand.self, CloudCommand.self, Demo.self,
     ])

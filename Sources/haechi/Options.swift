@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundations
+import Identity
 import OperatorKit
 
 /// What every command takes.
@@ -32,13 +33,30 @@ struct DeviceOptions: ParsableArguments {
 
   @Option(
     name: .customLong("as"),
-    help: ArgumentHelp("Which of the owner's people you are.", discussion: "Default: who claimed the device.", valueName: "name"))
+    help: ArgumentHelp("Which of the owner's members you are.", discussion: "Default: who claimed the device.", valueName: "name"))
   var person: String?
 
   @OptionGroup var common: CommonOptions
 
   func open() throws(OperatorError) -> OwnedDevice {
     try OwnedDevice(home: try common.openHome(), device: device, ownerFolder: owner, person: person)
+  }
+}
+
+/// The label of the device that is meant.
+struct LabelOptions: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("The text of the label's QR code, HAECHI:1:…", valueName: "text"))
+  var label: String?
+  @Option(name: .long, help: ArgumentHelp("A file with that text, which does not show in the list of processes.", valueName: "file"))
+  var labelFile: String?
+
+  func validate() throws {
+    guard (label == nil) != (labelFile == nil) else { throw ValidationError("Give the device's label with --label-file FILE or --label TEXT.") }
+  }
+
+  func open() throws(OperatorError) -> DeviceLabel {
+    if let labelFile { return try LabelSource.read(labelFile) }
+    return try LabelSource.parse(label ?? "")
   }
 }
 

@@ -5,10 +5,12 @@ struct Claim: HaechiCommand {
   static let configuration = CommandConfiguration(
     abstract: "Become the owner of a provisioned device.",
     discussion: """
-      Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use, \
+      Checks the device's identity (IDevID) against its maker's CA, makes your owner CA on the first use (as owner new does), \
       signs the device's operational certificate (LDevID, 90 days) and a client certificate for you (role \
-      admin, 90 days), and remembers the device. From then on the device answers only people of this owner. \
+      admin, 30 days), and remembers the device. From then on the device answers only members of this owner. \
       The maker's CA is known after maker new or provision on this machine; otherwise name it. \
+      The device must be the label's own, and takes the claim only after its button was pressed. The label's \
+      code is never sent. A device that has an owner is wiped first, where --wipe says so. \
       With --broker the device is bound to that broker right after, as by cloud bind.
       """)
 
@@ -20,38 +22,37 @@ struct Claim: HaechiCommand {
   var owner: String?
   @Option(name: .long, help: ArgumentHelp("The CA certificate of the device's maker, PEM or DER.", valueName: "file"))
   var makerCa: String?
-  @Option(
-    name: .long,
-    help: ArgumentHelp(
-      "The device id on the label: only this very device is claimed.",
-      discussion: "Tells the right device from a false one also where its maker is not known.", valueName: "id"))
-  var deviceId: String?
+  @OptionGroup var label: LabelOptions
+  @Flag(name: .long, help: "Wipe the device first where it has an owner: everything on it is lost.")
+  var wipe = false
   @Option(name: .long, help: ArgumentHelp("Your name in your client certificate.", discussion: "Default: USER.", valueName: "name"))
   var name: String?
   @Option(name: .long, help: ArgumentHelp("A name for the device, to use as --device.", valueName: "alias"))
   var alias: String?
+  @OptionGroup var passphrase: PassphraseOptions
   @OptionGroup var broker: NewBrokerOptions
   @OptionGroup var common: CommonOptions
   var wantsJSON: Bool { common.json }
 
   func execute() async throws {
     let home = try common.openHome()
+    let label = try label.open()
     // What is wrong with a file or an address must not come out after the device has changed hands.
     let broker = try broker.open()
-    let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa)
+    let claiming = Claiming(home: home, ownerFolder: owner, makerCAFile: makerCa, passphrases: passphrase.source)
     let done = try await claiming.run(
-      device: device, deviceId: deviceId,
-      person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias)
+      device: device, label: label,
+      person: name ?? (Environment.all["USER"] ?? Environment.all["LOGNAME"] ?? "operator").lowercased(), alias: alias, wipes: wipe,
+      tell: { Terminal.standardError.line(Sheet.claim($0)) })
     var bound: BoundCloud?
     if let broker {
       bound = try await CloudBinding(OwnedDevice(home: home, device: done.deviceId, ownerFolder: owner, person: done.person), broker: broker).run()
     }
     try show(
       ClaimReport(claimed: done, cloud: bound), json: common.json,
-      (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): keep its key safe, it is what your devices obey"] : []) + [
+      (done.ownerIsNew ? ["made your owner CA in \(done.ownerFolder): your devices obey it; make a backup with haechi owner export FILE"] : []) + [
         "claimed device \(done.deviceId)\(done.serialNumber.map { ", serial number \($0)" } ?? "")",
         "  owner    \(done.ownerId)",
-        "  maker    \(done.makerChecked ? "its identity is signed by a maker that you trust" : "not known here; its key is the one that its device id names")",
         "  you are  \(done.person), admin",
       ] + (bound.map { ["  broker   \($0.broker)"] } ?? []) + [bound == nil ? "next: haechi status" : "next: haechi cloud watch"])
   }
@@ -92,58 +93,5 @@ struct Devices: HaechiCommand {
     }
     let devices = try DeviceBook.load(home).devices
     try show(["devices": devices], json: common.json, Sheet.devices(devices))
-  }
-}
-
-struct PersonCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "person", abstract: "The owner's people and their client certificates.", subcommands: [PersonAdd.self, PersonList.self])
-}
-
-struct PersonAdd: HaechiCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "add", abstract: "Issue a client certificate for a person, or renew it.",
-    discussion: """
-      viewer reads state, readings and inputs; operator also drives outputs; admin also reads the log. \
-      Writes people/NAME.pem and people/NAME.key in the owner's folder; use them with --as NAME, or with \
-      curl --cert and --key. With --renew a new key and certificate replace the old ones.
-      """)
-
-  @Argument(help: "The person's name: 1 to 32 of a-z, 0-9, '.', '-' or '_'.")
-  var name: String
-  @Option(name: .long, help: "viewer, operator or admin.")
-  var role = "viewer"
-  @Flag(name: .long, help: "Replace a certificate that is there.")
-  var renew = false
-  @Option(name: .long, help: ArgumentHelp("The owner's folder.", discussion: "Default: owner in HAECHI_HOME.", valueName: "dir"))
-  var owner: String?
-  @OptionGroup var common: CommonOptions
-  var wantsJSON: Bool { common.json }
-
-  func execute() async throws {
-    let folder = if let owner { owner } else { try common.openHome().ownerFolder }
-    let person = try OwnerFolder.open(folder).addPerson(name, role: role, renew: renew)
-    try show(
-      person, json: common.json,
-      [
-        "\(person.name) is now \(person.role) of owner \(person.ownerId), until \(person.validUntil)",
-        "  certificate  \(person.certificateFile)",
-        "  key          \(person.keyFile)",
-      ])
-  }
-}
-
-struct PersonList: HaechiCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "List the people who have certificates of this owner.")
-
-  @Option(name: .long, help: ArgumentHelp("The owner's folder.", discussion: "Default: owner in HAECHI_HOME.", valueName: "dir"))
-  var owner: String?
-  @OptionGroup var common: CommonOptions
-  var wantsJSON: Bool { common.json }
-
-  func execute() async throws {
-    let folder = if let owner { owner } else { try common.openHome().ownerFolder }
-    let people = try OwnerFolder.open(folder).people()
-    try show(["people": people], json: common.json, Sheet.people(people))
   }
 }

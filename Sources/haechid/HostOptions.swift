@@ -23,7 +23,8 @@ struct HostOptions: Equatable {
 
       --listen ADDRESS:PORT  where it listens; a numeric address, IPv6 in brackets (default 127.0.0.1:8443)
       --maker-ca FILE        certificate of the maker's authority, whose stations may provision it (DER or PEM)
-      --state FOLDER         its folder: gpio/NAME is a line, state/ the runtime's own; made if missing
+      --state FOLDER         its folder: gpio/NAME is a line, identity/ and state/ the runtime's own;
+                             made if missing
                              (default $XDG_RUNTIME_DIR/haechid, or /tmp/haechid-UID)
       --cloud-port PORT      where its broker may listen, TCP (default 8883)
       --help                 show this

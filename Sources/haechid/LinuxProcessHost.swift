@@ -78,7 +78,7 @@ final class LinuxProcessHost: ProcessHost {
 
   func receive() -> LinkReceive {
     guard let link else { return .closed }
-    return switch link.receive(maximum: SupervisorPacket.largeSize) {
+    return switch link.receive(maximum: SupervisorPacket.maximumSize) {
     case .packet(let bytes): .packet(bytes)
     case .empty: .empty
     case .closed: .closed

@@ -12,7 +12,7 @@ func serve(_ start: RuntimeStart, notes: [String]) throws -> Never {
   guard let path = start.makerCertificate else { throw MissingMaker() }
   let dhcpSocket: CInt? = fcntl(Descriptors.dhcp, F_GETFD) < 0 ? nil : Descriptors.dhcp
   var configuration = RuntimeConfiguration(
-    stateFolder: start.stateFolder, makerCertificate: try readFile(path),
+    identityFolder: start.identityFolder, stateFolder: start.stateFolder, makerCertificate: try readFile(path),
     // Every address of both families, on one socket.
     host: start.listen.host == "::" ? nil : start.listen.host, port: Int(start.listen.port), hardwareModel: facts.board,
     firmwareVersion: facts.version, variant: facts.variant, clockFloor_s: facts.built_s,

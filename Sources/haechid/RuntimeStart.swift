@@ -8,6 +8,8 @@ struct RuntimeStart: Equatable {
 
   var listen: ListenAddress
   var makerCertificate: String?
+  /// What survives a wipe, and what a wipe destroys.
+  var identityFolder: String
   var stateFolder: String
   /// Whom the runtime becomes; nil where it stays who it is.
   var uid: UInt32?
@@ -20,17 +22,18 @@ struct RuntimeStart: Equatable {
   /// `argv` of the runtime. The first is what process lists show.
   var arguments: [String] {
     [
-      "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", stateFolder, uid.map { String($0) } ?? "", gid.map { String($0) } ?? "",
-      hexadecimal(hardwareAddress ?? []), cloudPorts.map { String($0) }.joined(separator: ","),
+      "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", identityFolder, stateFolder, uid.map { String($0) } ?? "",
+      gid.map { String($0) } ?? "", hexadecimal(hardwareAddress ?? []), cloudPorts.map { String($0) }.joined(separator: ","),
     ]
   }
 
   init(
-    listen: ListenAddress, makerCertificate: String?, stateFolder: String, uid: UInt32?, gid: UInt32?, hardwareAddress: [UInt8]?,
-    cloudPorts: [UInt16]
+    listen: ListenAddress, makerCertificate: String?, identityFolder: String, stateFolder: String, uid: UInt32?, gid: UInt32?,
+    hardwareAddress: [UInt8]?, cloudPorts: [UInt16]
   ) {
     self.listen = listen
     self.makerCertificate = makerCertificate
+    self.identityFolder = identityFolder
     self.stateFolder = stateFolder
     self.uid = uid
     self.gid = gid
@@ -40,16 +43,16 @@ struct RuntimeStart: Equatable {
 
   /// - Parameter arguments: what follows the role; nil where it is not as the supervisor writes it.
   init?(arguments: [String]) {
-    guard arguments.count == 7, let listen = ListenAddress(arguments[0]) else { return nil }
-    let uid = UInt32(arguments[3])
-    let gid = UInt32(arguments[4])
+    guard arguments.count == 8, let listen = ListenAddress(arguments[0]) else { return nil }
+    let uid = UInt32(arguments[4])
+    let gid = UInt32(arguments[5])
     // Both or neither: half a user would leave root's group, or root.
-    guard (uid == nil) == (gid == nil), (uid == nil) == arguments[3].isEmpty, (gid == nil) == arguments[4].isEmpty else { return nil }
-    guard let hardwareAddress = bytes(hexadecimal: arguments[5]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
-    let ports = arguments[6].split(separator: ",", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 }
+    guard (uid == nil) == (gid == nil), (uid == nil) == arguments[4].isEmpty, (gid == nil) == arguments[5].isEmpty else { return nil }
+    guard let hardwareAddress = bytes(hexadecimal: arguments[6]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
+    let ports = arguments[7].split(separator: ",", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 }
     guard !ports.contains(0) else { return nil }
     self.init(
-      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], stateFolder: arguments[2], uid: uid, gid: gid,
+      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], identityFolder: arguments[2], stateFolder: arguments[3], uid: uid, gid: gid,
       hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress, cloudPorts: ports)
   }
 
@@ -59,7 +62,7 @@ struct RuntimeStart: Equatable {
       if let uid, let gid { (uid, gid) } else { nil }
     return SandboxPolicy(
       user: user,
-      writableFolders: [stateFolder],
+      writableFolders: [identityFolder, stateFolder],
       readablePaths: [
         makerCertificate,
         ThisBoard.isDevice ? BuildFacts.path : nil,

@@ -14,8 +14,9 @@ func runSupervisor(options: HostOptions) -> Never {
       // At each start: the interface may have come late.
       let hardwareAddress = try? board.network.hardwareAddress()
       return RuntimeStart(
-        listen: options.listen, makerCertificate: options.makerCertificate, stateFolder: board.runtimeStateFolder,
-        uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress, cloudPorts: options.cloudPorts
+        listen: options.listen, makerCertificate: options.makerCertificate, identityFolder: board.runtimeIdentityFolder,
+        stateFolder: board.runtimeStateFolder, uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress,
+        cloudPorts: options.cloudPorts
       ).arguments
     }
     var limits = SupervisorLimits()
@@ -23,8 +24,13 @@ func runSupervisor(options: HostOptions) -> Never {
     // A person waits for the sentence; there is no machine to wear out.
     if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }
     // In a worker, where the image's own facts can be read without PID 1 waiting for it.
-    let verify: Supervisor.StatementVerifier = { refusal(of: $0, device: $1, owner: $2, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s)) }
-    Supervisor(board: board, host: host, limits: limits, verifyStatement: verify).run()
+    let verify: Supervisor.StatementVerifier = {
+      refusal(of: $0, device: $1, owner: $2, revocations: $3, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s))
+    }
+    Supervisor(
+      board: board, host: host, limits: limits, verifyStatement: verify,
+      verifyRevocations: { refusal(ofRevocations: $0, owner: $1, present: $2) }
+    ).run()
   } catch {
     complain(error.description)
     // PID 1 has no one to tell: the kernel panics, and its setting resets the machine.

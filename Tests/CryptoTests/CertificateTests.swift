@@ -113,6 +113,19 @@ import Testing
     let deep = try issuer.issue(TestAuthority.template("deep", kind: .authority(pathLength: 0)), publicKey: deepKey.publicKey)
     let deepLeaf = try CertificateIssuer(certificate: deep, key: deepKey).issue(TestAuthority.template("leaf"), publicKey: PrivateKey.generateP256().publicKey)
     #expect(kind(deepLeaf, [middle, deep]) != nil)
+    // Names that the authority may not give (RFC 5280 section 4.2.1.10): permitted are those below example.org alone.
+    let permitted: [UInt8] = [0x30, 0x11, 0xa0, 0x0f, 0x30, 0x0d, 0x82, 0x0b] + Array("example.org".utf8)
+    let constraints = CertificateTemplate.Extension(identifier: ASN1ObjectIdentifier(known: "2.5.29.30"), value: permitted, isCritical: true)
+    var narrow = TestAuthority.template("narrow", kind: .authority(pathLength: 0))
+    narrow.extensions = [constraints]
+    let narrowKey = try PrivateKey.generateP256()
+    let narrowIssuer = try CertificateIssuer(certificate: root.issuer.issue(narrow, publicKey: narrowKey.publicKey), key: narrowKey)
+    for (name, expected) in [("a.example.org", nil), ("example.com", .invalid)] as [(String, CertificateRefusal.Kind?)] {
+      var template = TestAuthority.template("leaf")
+      template.names = [.dns(name)]
+      let named = try narrowIssuer.issue(template, publicKey: PrivateKey.generateP256().publicKey)
+      #expect(kind(named, [narrowIssuer.certificate]) == expected, "\(name)")
+    }
     // A leaf is no authority.
     var bytes = leaf.der
     bytes[bytes.count - 1] ^= 1

@@ -9,10 +9,12 @@ import pytest
 from machine import Machine
 from owner import Owner
 from pki import Forge
+from virtual import VirtualDevice
 
 
 def pytest_addoption(parser):
     parser.addoption("--torture", action="store_true", help="the long campaigns, whole")
+    parser.addoption("--virtual", action="store_true", help="suites that can: against haechid on this host's virtual board")
     parser.addoption("--seed", type=int, default=None, help="repeat a campaign with this seed")
 
 
@@ -49,6 +51,30 @@ def owned_release():
     with Machine("release", mem=96) as machine:
         machine.wait_until_it_listens()
         yield machine, Owner(machine).provision_and_claim()
+
+
+@pytest.fixture(scope="module")
+def blank_device(request):
+    """A device without an identity, and who may give it one: a release machine, or haechid on this host where `--virtual` asks for it."""
+    if request.config.getoption("--virtual"):
+        with VirtualDevice(Owner.maker_certificate()) as device:
+            yield device.wait_until_it_listens(), Owner(device)
+    else:
+        with Machine("release") as machine:
+            yield machine.wait_until_it_listens(), Owner(machine)
+
+
+@pytest.fixture(scope="module")
+def owned_device(request):
+    """The same with an owner."""
+    if request.config.getoption("--virtual"):
+        with VirtualDevice(Owner.maker_certificate()) as device:
+            device.wait_until_it_listens()
+            yield device, Owner(device).provision_and_claim()
+    else:
+        with Machine("release", mem=96) as machine:
+            machine.wait_until_it_listens()
+            yield machine, Owner(machine).provision_and_claim()
 
 
 @pytest.fixture(scope="module")

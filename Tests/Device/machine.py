@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+# The debug image's GPIO simulator: the pull of the line that is the button.
+BUTTON = "/sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio2/pull"
 
 
 def free_port() -> int:
@@ -157,6 +159,18 @@ class Machine:
                 continue
             return found[1].replace("\r", "").strip("\n")
         raise AssertionError(f"the rescue shell did not answer {command!r} in three attempts: {self.serial_text[-2000:]}")
+
+    def press_button(self):
+        """Presses the button for a moment.
+
+        A debug image's lines are simulated, and its shell moves them. A release image's button is the machine's own power key
+        (PL061 line 3), which QEMU presses for a tenth of a second.
+        """
+        if self.variant == "debug":
+            for pull in ("pull-up", "pull-down"):
+                self.shell(f"for f in {BUTTON}; do echo {pull} > $f; done")
+        else:
+            self.qmp("system_powerdown")
 
     def qmp(self, execute: str, **arguments):
         """One command to QEMU's own monitor (QMP over a UNIX socket)."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,8 +21,22 @@ class Owner:
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-owner-")
         self.home = Path(self.folder.name)
         self.address = f"{network.wait_for_device()}:8443" if network else f"{LOOPBACK}:{machine.port}"
+        # As an operator's script would have it: a file that nobody else reads.
+        self.passphrase = secrets.token_urlsafe(24).encode()
+        self.passphrase_file = self.home / "passphrase"
+        self.passphrase_file.touch(mode=0o600)
+        self.passphrase_file.write_bytes(self.passphrase + b"\n")
         self.binary = ROOT / ".build/debug/haechi"
-        self.maker = Path(subprocess.check_output([ROOT / "Images/make-maker-ca"], text=True).strip().splitlines()[-1])
+        self.maker = self.maker_folder()
+
+    @staticmethod
+    def maker_folder() -> Path:
+        """The throwaway maker that images and virtual devices pin."""
+        return Path(subprocess.check_output([ROOT / "Images/make-maker-ca"], text=True).strip().splitlines()[-1])
+
+    @classmethod
+    def maker_certificate(cls) -> Path:
+        return cls.maker_folder() / "maker-ca.der"
 
     def inside(self, *command: str) -> list[str]:
         """The command, where this owner lives."""
@@ -30,7 +45,7 @@ class Owner:
     def run(self, *arguments: str, check: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess:
         done = subprocess.run(
             self.inside(str(self.binary), *arguments),
-            env={**os.environ, "HAECHI_HOME": str(self.home)},
+            env={**os.environ, "HAECHI_HOME": str(self.home), "HAECHI_PASSPHRASE_FILE": str(self.passphrase_file)},
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -45,8 +60,21 @@ class Owner:
     def provision(self):
         return self.run("provision", "--station", str(self.maker), "--device", self.address, "--serial-number", "TEST-1")
 
-    def claim(self):
-        return self.run("claim", "--name", "operator", "--maker-ca", str(self.maker / "maker-ca.pem"), "--device", self.address)
+    @property
+    def label_file(self) -> Path:
+        """What `provision` wrote: the label of the device."""
+        return self.home / "labels/TEST-1.txt"
+
+    def claim(self, *arguments: str, check: bool = True):
+        """Presses the button, and claims."""
+        self.machine.press_button()
+        return self.claim_untouched(*arguments, check=check)
+
+    def claim_untouched(self, *arguments: str, check: bool = True):
+        """Claims, with nobody at the device."""
+        maker = str(self.maker / "maker-ca.pem")
+        command = ("claim", "--name", "operator", "--maker-ca", maker, "--device", self.address, "--label-file", str(self.label_file))
+        return self.run(*command, *arguments, check=check)
 
     def provision_and_claim(self) -> "Owner":
         self.provision()
@@ -55,13 +83,13 @@ class Owner:
 
     @property
     def authority(self) -> Path:
-        """The owner CA's certificate; its key lies beside it."""
+        """The owner CA's certificate; its key lies beside it, under `passphrase`."""
         return self.home / "owner/ca.pem"
 
     @property
     def credentials(self) -> tuple[Path, Path]:
         """Certificate and key of the admin."""
-        return self.home / "owner/people/operator.pem", self.home / "owner/people/operator.key"
+        return self.home / "owner/members/operator.pem", self.home / "owner/members/operator.key"
 
     def bind(self, broker: str, authority: Path):
         """Tells the device about its broker, `HOST:PORT` as the device reaches it."""

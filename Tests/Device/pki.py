@@ -14,8 +14,9 @@ DEVICE, PERSON, STATION = (x509.ObjectIdentifier(f"{BASE}.1.{n}") for n in (1, 2
 ROLE = x509.ObjectIdentifier(f"{BASE}.2.1")
 
 
-def load_key(path: Path):
-    return serialization.load_pem_private_key(path.read_bytes(), None)
+def load_key(path: Path, passphrase: bytes | None = None):
+    """A private key; an owner's CA key lies under the owner's passphrase (`Owner.passphrase`)."""
+    return serialization.load_pem_private_key(path.read_bytes(), passphrase)
 
 
 def load_certificate(path: Path) -> x509.Certificate:
@@ -46,7 +47,8 @@ class Forge:
         ends_in_days: float = 30,
     ) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        # A person is named twice the same: by the common name and by the last segment of the URI.
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, uri.rsplit("/", 1)[1])])
         builder = (
             self._dated(subject, issuer.subject if issuer else subject, key, starts_in_days, ends_in_days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -115,7 +115,7 @@ def test_a_runtime_that_was_taken_over_can_neither_reach_anyone_nor_free_itself(
     ):
         owner = Owner(machine, network).provision_and_claim()
         device = owner.json("info")["deviceId"]
-        owner.run("person", "add", "vera", "--role", "viewer")
+        owner.run("member", "add", "vera", "--role", "viewer")
         with Cloud(owner) as cloud, Listener(cloud, device) as listener:
             cloud.bind()
             listener.wait("a reading", "reading/")

@@ -16,11 +16,11 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def credentials(owner):
-    return owner.home / "owner/people/operator.pem", owner.home / "owner/people/operator.key"
+    return owner.home / "owner/members/operator.pem", owner.home / "owner/members/operator.key"
 
 
 def own_authority(owner):
-    return load_certificate(owner.authority), load_key(owner.authority.with_suffix(".key"))
+    return load_certificate(owner.authority), load_key(owner.authority.with_suffix(".key"), owner.passphrase)
 
 
 def owner_uri(authority) -> str:

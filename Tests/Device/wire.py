@@ -1,5 +1,7 @@
 """TLS as an attacker speaks it: what came back, byte for byte, and which alert."""
 
+import json
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -45,6 +47,55 @@ def speak(port: int, *, certificate: Path | None = None, key: Path | None = None
     except OSError as error:
         return Answer(received, f"{type(error).__name__}: {error}")
     return Answer(received, "")
+
+
+@dataclass
+class Reply:
+    """What a request got: status 0 where there was no answer, and then why."""
+
+    status: int
+    body: bytes
+    error: str = ""
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def is_whole(received: bytes, method: str) -> bool:
+    """Whether that is an answer to its last byte."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    length = re.search(rb"\r\nContent-Length: (\d+)", head, re.I)
+    return method == "HEAD" or (length is not None and len(body) >= int(length[1]))
+
+
+def ask(port: int, method: str, target: str, credentials: tuple[Path, Path] | None, body: bytes | None = None) -> Reply:
+    """One request on a connection of its own, with a certificate and key or with none. The server is not verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if credentials:
+        context.load_cert_chain(*credentials)
+    head = f"{method} {target} HTTP/1.1\r\nHost: device\r\nConnection: close\r\nAccept: application/json, application/problem+json\r\n"
+    if body is not None:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    received = b""
+    try:
+        with (
+            socket.create_connection((LOOPBACK, port), timeout=60) as plain,
+            context.wrap_socket(plain, server_hostname="device") as tls,
+        ):
+            tls.sendall(head.encode() + b"\r\n" + (body or b""))
+            # After a refusal the device keeps the connection for a moment: whoever has the whole answer need not wait.
+            while not is_whole(received, method) and (chunk := tls.recv(65536)):
+                received += chunk
+    except OSError as error:
+        if not received:
+            return Reply(0, b"", f"{type(error).__name__}: {error}")
+    start, _, content = received.partition(b"\r\n\r\n")
+    return Reply(int(start.split(b" ", 2)[1]), content) if start else Reply(0, b"", "closed without an answer")
 
 
 def speak_plaintext(port: int, data: bytes) -> bytes:

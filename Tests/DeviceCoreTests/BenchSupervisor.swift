@@ -19,9 +19,13 @@ actor BenchSupervisor {
   private(set) var raised: [(Grade, GradeCause)] = []
   private(set) var pinned: (device: [UInt8], certificate: [UInt8])?
   private(set) var statements: [SignedStatement] = []
+  private(set) var revocations: [[UInt8]] = []
   /// What a statement and a pin are answered with.
   private var statementOutcome = RequestOutcome.done
   private var pinOutcome = RequestOutcome.done
+  private var wipeOutcome = RequestOutcome.done
+  private(set) var wipesAsked = 0
+  private var revocationOutcome = RequestOutcome.done
   /// Set to let requests go unanswered.
   private var isSilent = false
 
@@ -64,6 +68,13 @@ actor BenchSupervisor {
   func beSilent(_ silent: Bool) { isSilent = silent }
   func answerStatements(with outcome: RequestOutcome) { statementOutcome = outcome }
   func answerPins(with outcome: RequestOutcome) { pinOutcome = outcome }
+  func answerWipes(with outcome: RequestOutcome) { wipeOutcome = outcome }
+  /// Presses the button, and lets it go.
+  func press() {
+    guard let name = ShortName(SupervisorPacket.presenceLine) else { return }
+    for value in [true, false] { send(.input(name: name, value: value, at_us: BootClock.now_us())) }
+  }
+  func answerRevocations(with outcome: RequestOutcome) { revocationOutcome = outcome }
   func value(of line: String) throws -> Bool { try board.gpio.value(of: line) }
   func hangUp() { shutdown(descriptor, flag(SHUT_RDWR)) }
 
@@ -73,7 +84,7 @@ actor BenchSupervisor {
       for event in (try? board.gpio.takeEvents()) ?? [] {
         if let name = ShortName(event.name) { send(.input(name: name, value: event.value, at_us: event.at_us)) }
       }
-      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.largeSize + 1)
+      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.maximumSize + 1)
       let count = recv(descriptor, &buffer, buffer.count, flag(MSG_DONTWAIT))
       if count > 0 {
         handle(Array(buffer.prefix(count)))
@@ -118,6 +129,12 @@ actor BenchSupervisor {
       statements.append(statement)
       send(.answer(request: request, statementOutcome))
     case .destinationAddresses(let request, _): send(.answer(request: request, .done))
+    case .wipeByLabel(let request):
+      wipesAsked += 1
+      send(.answer(request: request, wipeOutcome))
+    case .revocations(let request, let list):
+      revocations.append(list)
+      send(.answer(request: request, revocationOutcome))
     }
   }
 }

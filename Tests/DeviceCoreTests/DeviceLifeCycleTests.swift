@@ -9,41 +9,68 @@ import Testing
 
 /// The life cycle with real keys and certificates.
 @Suite struct DeviceLifeCycleTests {
+  let identity = TestFolder()
   let folder = TestFolder()
   let maker: Maker
   let owner: Owner
+  let label: Label
   let grades = GradeHolder()
 
   init() throws {
     maker = try Maker()
     owner = try Owner()
+    label = try Label()
   }
 
-  func load() throws -> Device { try Device.load(folder: folder.path, maker: maker.authority, clock: testClock, log: DeviceLog(), grades: grades) }
+  /// Of the same maker, owner and label, with folders of its own.
+  init(of other: DeviceLifeCycleTests) throws { (maker, owner, label) = (other.maker, other.owner, other.label) }
 
-  func provision(_ device: Device) throws {
-    try device.provision(
-      serialNumber: "HC-0001", chainPEM: try maker.sign(try device.provisioningRequest(), serialNumber: "HC-0001"), connection: 1)
+  func load(_ clock: WallClock = testClock, _ surroundings: Device.Surroundings = Device.Surroundings()) async throws -> Device {
+    try await Device.load(
+      identity: IdentityFolder(path: identity.path), state: StateFolder(path: folder.path), maker: maker.authority, clock: clock, log: DeviceLog(),
+      grades: grades, surroundings: surroundings)
   }
+
+  func provision(_ device: Device) async throws {
+    try await device.provision(
+      serialNumber: "HC-0001", chainPEM: try maker.sign(try device.provisioningRequest(), serialNumber: "HC-0001"), label: label.document, connection: 1)
+  }
+
+  /// A claim that is right but for what the caller changes.
+  func order(_ device: Device, owner: Owner? = nil) throws -> ClaimOrder {
+    let owner = owner ?? self.owner
+    let binding = [UInt8](repeating: 7, count: 32)
+    let chain = try device.claimOffer(binding: binding).certificateRequest.map { try owner.sign($0, device: device.identifier) }
+    return ClaimOrder(
+      owner: owner.issuer.certificate.pem, chain: chain, proof: try label.proof(device.identifier, binding, owner), binding: binding, caller: "claimant",
+      connection: 2)
+  }
+
   func claim(_ device: Device) async throws {
-    let chain = try owner.sign(try device.operationalRequest(), device: device.identifier)
-    try await device.claim(ownerPEM: owner.issuer.certificate.pem, chainPEM: chain, connection: 2) { pinned in
-      #expect(pinned == owner.issuer.certificate)
-    }
+    device.gate.presence.press()
+    let expected = owner.issuer.certificate
+    try await device.claim(
+      try order(device),
+      ClaimPermissions(
+        pin: { #expect($0 == expected) },
+        wipe: { () async throws(Problem) in throw .unavailable("Nothing is to be wiped here.") }))
   }
+
   /// A claim whose pin must never be reached.
-  func refusedClaim(_ device: Device, ownerPEM: String, chainPEM: String) async -> String? {
+  func refusedClaim(_ device: Device, _ order: ClaimOrder) async -> String? {
+    device.gate.presence.press()
     do {
-      try await device.claim(ownerPEM: ownerPEM, chainPEM: chainPEM, connection: 1) { _ in Issue.record("pinned by a claim that is refused") }
+      try await device.claim(
+        order, ClaimPermissions(pin: { _ in Issue.record("pinned by a claim that is refused") }, wipe: { Issue.record("wiped by a claim that is refused") }))
       return nil
     } catch {
       return error.code
     }
   }
 
-  func code(_ operation: () throws -> Void) -> String? {
+  func code(_ operation: () async throws -> Void) async -> String? {
     do {
-      try operation()
+      try await operation()
       return nil
     } catch {
       return (error as? Problem)?.code ?? "\(error)"
@@ -51,76 +78,149 @@ import Testing
   }
 
   @Test func goesFromBlankToOwnedAndRemembersIt() async throws {
-    let device = try load()
+    let device = try await load()
     #expect(device.standing == Device.Standing(phase: .blank))
-    #expect(folder.mode(of: "device.key") == 0o600)
-    try provision(device)
+    #expect(identity.mode(of: "device.key") == 0o600)
+    try await provision(device)
     #expect(device.standing == Device.Standing(phase: .provisioned, serialNumber: "HC-0001"))
     try await claim(device)
     #expect(device.standing == Device.Standing(phase: .owned, serialNumber: "HC-0001", owner: owner.identifier))
-    #expect(folder.mode(of: "state.json") == 0o600 && folder.mode(of: "operational.key") == 0o600)
+    #expect(identity.mode(of: "identity.json") == 0o600 && folder.mode(of: "owner.json") == 0o600 && folder.mode(of: "operational.key") == 0o600)
 
-    let again = try load()
+    let again = try await load()
     #expect(again.standing == device.standing)
     #expect(again.identifier == device.identifier)
     _ = try again.credentials()
   }
 
-  @Test func aBlankDeviceKeepsItsKey() throws {
-    #expect(try load().identifier == (try load()).identifier)
+  @Test func aBlankDeviceKeepsItsKey() async throws {
+    let first = try await load().identifier
+    #expect(try await load().identifier == first)
   }
 
   @Test func eachStepHasItsTime() async throws {
-    let device = try load()
-    #expect(code { _ = try device.operationalRequest() } == "life-cycle-state")
-    #expect(await refusedClaim(device, ownerPEM: "", chainPEM: "") == "life-cycle-state")
-    try provision(device)
-    #expect(code { _ = try device.provisioningRequest() } == "life-cycle-state")
-    #expect(code { try device.provision(serialNumber: "X", chainPEM: "", connection: 1) } == "life-cycle-state")
-    #expect(await refusedClaim(device, ownerPEM: owner.issuer.certificate.pem, chainPEM: "") == "claim-not-offered")
+    let device = try await load()
+    #expect(await code { _ = try device.claimOffer(binding: []) } == "life-cycle-state")
+    let early = ClaimOrder(owner: "", chain: "", proof: "", binding: [], caller: "claimant", connection: 1)
+    #expect(await refusedClaim(device, early) == "life-cycle-state")
+    try await provision(device)
+    #expect(await code { _ = try device.provisioningRequest() } == "life-cycle-state")
+    #expect(await code { try await device.provision(serialNumber: "X", chainPEM: "", label: label.document, connection: 1) } == "life-cycle-state")
+    var order = try await order(load())
+    #expect(await refusedClaim(device, order) == "claim-not-offered")
+    order = try self.order(device)
+    order.chain = nil
+    #expect(await refusedClaim(device, order) == "certificate-missing")
     try await claim(device)
-    #expect(code { _ = try device.operationalRequest() } == "life-cycle-state")
+    #expect(await code { _ = try device.provisioningRequest() } == "life-cycle-state")
   }
 
-  @Test func wrongMakerChainsChangeNothing() throws {
-    let device = try load()
+  @Test func wrongMakerChainsChangeNothing() async throws {
+    let device = try await load()
     let request = try device.provisioningRequest()
     let good = try maker.sign(request, serialNumber: "HC-0001")
     let stranger = try Maker(name: "Another maker").sign(request, serialNumber: "HC-0001")
     let otherKey = try PrivateKey.generateP256()
     let otherDevice = try maker.sign(try InitialDeviceProfile.request(key: otherKey).pem, serialNumber: "HC-0001")
-    #expect(code { try device.provision(serialNumber: "HC-0001", chainPEM: stranger, connection: 1) } == "certificate-untrusted")
-    #expect(code { try device.provision(serialNumber: "HC-0002", chainPEM: good, connection: 1) } == "certificate-profile")
-    #expect(code { try device.provision(serialNumber: "HC-0001", chainPEM: otherDevice, connection: 1) } == "certificate-profile")
-    #expect(code { try device.provision(serialNumber: "HC-0001", chainPEM: "nonsense", connection: 1) } == "certificate-malformed")
-    #expect(code { try device.provision(serialNumber: "HC-0001", chainPEM: maker.station.pem, connection: 1) } == "certificate-profile")
-    #expect(code { try device.provision(serialNumber: "a b", chainPEM: good, connection: 1) } == "serial-number-invalid")
-    #expect(code { try device.provision(serialNumber: "", chainPEM: good, connection: 1) } == "serial-number-invalid")
+    #expect(
+      await code { try await device.provision(serialNumber: "HC-0001", chainPEM: stranger, label: label.document, connection: 1) } == "certificate-untrusted")
+    #expect(await code { try await device.provision(serialNumber: "HC-0002", chainPEM: good, label: label.document, connection: 1) } == "certificate-profile")
+    #expect(
+      await code { try await device.provision(serialNumber: "HC-0001", chainPEM: otherDevice, label: label.document, connection: 1) } == "certificate-profile")
+    #expect(
+      await code { try await device.provision(serialNumber: "HC-0001", chainPEM: "nonsense", label: label.document, connection: 1) } == "certificate-malformed")
+    #expect(
+      await code { try await device.provision(serialNumber: "HC-0001", chainPEM: maker.station.pem, label: label.document, connection: 1) }
+        == "certificate-profile")
+    #expect(await code { try await device.provision(serialNumber: "a b", chainPEM: good, label: label.document, connection: 1) } == "serial-number-invalid")
+    #expect(await code { try await device.provision(serialNumber: "", chainPEM: good, label: label.document, connection: 1) } == "serial-number-invalid")
     #expect(device.standing.phase == .blank)
-    #expect(folder.read("state.json") == nil)
+    #expect(identity.read("identity.json") == nil)
+  }
+
+  /// A certificate that belongs to nothing is not kept: TLS could refuse to show it, at each start from then on.
+  @Test func whatCameAlongWithAChainIsNotKept() async throws {
+    let stranger = try Maker(name: "Another maker").authority.pem
+    let device = try await load()
+    let chain = try maker.sign(try device.provisioningRequest(), serialNumber: "HC-0001")
+    try await device.provision(serialNumber: "HC-0001", chainPEM: chain + stranger + maker.authority.pem, label: label.document, connection: 1)
+    var order = try order(device)
+    order.chain = (order.chain ?? "") + stranger
+    device.gate.presence.press()
+    try await device.claim(order, ClaimPermissions(pin: { _ in }, wipe: {}))
+    #expect(device.operationalCredential?.chain.count == 1)
+    for device in [device, try await load()] {
+      #expect(device.standing.phase == .owned && device.operationalCredential?.chain.count == 1)
+      _ = try device.credentials()
+    }
+    let body = stranger.split(separator: "\n")[1]
+    #expect(identity.read("identity.json")?.contains(body) == false && folder.read("owner.json")?.contains(body) == false)
+  }
+
+  /// A wipe that was cut off after it had destroyed a part goes on, whatever is left.
+  @Test func aWipeGoesOnOverWhatItHasBroken() async throws {
+    let device = try await load()
+    try await provision(device)
+    try await claim(device)
+    try device.identityFolder.write(StoredIntent(kind: .wipe))
+    folder.write("half of what was", to: "owner.json")
+    let again = try await load()
+    #expect(again.standing.phase == .provisioned && folder.read("owner.json") == nil)
+  }
+
+  @Test func aLabelOutOfItsBoundsIsRefused() async throws {
+    let device = try await load()
+    let chain = try maker.sign(try device.provisioningRequest(), serialNumber: "HC-0001")
+    func refusal(_ change: (inout LabelDocument) -> Void) async -> String? {
+      var document = label.document
+      change(&document)
+      return await code { try await device.provision(serialNumber: "HC-0001", chainPEM: chain, label: document, connection: 1) }
+    }
+    for n in [0, 1, 1 << 13, (1 << 14) + 1, 1 << 21, Int.max, Int.min, -(1 << 15)] { #expect(await refusal { $0.n = n } == "label-invalid", "\(n)") }
+    for r in [0, 7, 33, Int.max, -8] { #expect(await refusal { $0.r = r } == "label-invalid", "\(r)") }
+    for p in [0, 5, Int.max, -1] { #expect(await refusal { $0.p = p } == "label-invalid", "\(p)") }
+    for text in ["", "0", String(repeating: "0", count: 31), String(repeating: "g", count: 32), String(repeating: "0", count: 66)] {
+      #expect(await refusal { $0.salt = text } == "label-invalid")
+      #expect(await refusal { $0.storedKey = text } == "label-invalid")
+    }
+    #expect(device.standing.phase == .blank && identity.read("identity.json") == nil)
+    for (n, r, p) in [(1 << 14, 8, 1), (1 << 20, 32, 4)] {
+      #expect(
+        try StoredLabel(
+          LabelDocument(
+            salt: label.document.salt, n: n, r: r, p: p, storedKey: label.document.storedKey)
+        ).fault == nil)
+    }
+    try await provision(device)
   }
 
   @Test func wrongClaimsChangeNothing() async throws {
-    let device = try load()
-    try provision(device)
-    let request = try device.operationalRequest()
-    #expect(
-      try device.operationalRequest() != ""
-        && CertificateRequest(pem: request).publicKey.der == CertificateRequest(pem: try device.operationalRequest()).publicKey.der)
-    let good = try owner.sign(request, device: device.identifier)
-    let ownerPEM = owner.issuer.certificate.pem
+    let device = try await load()
+    try await provision(device)
+    let request = try #require(try device.claimOffer(binding: []).certificateRequest)
+    let again = try #require(try device.claimOffer(binding: []).certificateRequest)
+    #expect(try CertificateRequest(pem: request).publicKey.der == CertificateRequest(pem: again).publicKey.der)
+    let good = try order(device)
     let stranger = try Owner()
-    #expect(await refusedClaim(device, ownerPEM: stranger.issuer.certificate.pem, chainPEM: good) == "certificate-profile")
-    #expect(await refusedClaim(device, ownerPEM: maker.authority.pem, chainPEM: good) == "certificate-profile")
-    #expect(await refusedClaim(device, ownerPEM: maker.station.pem, chainPEM: good) == "certificate-purpose")
-    #expect(await refusedClaim(device, ownerPEM: "", chainPEM: good) == "certificate-malformed")
-    let person = try owner.person("kim", .admin).certificate.pem
-    #expect(await refusedClaim(device, ownerPEM: ownerPEM, chainPEM: person) == "certificate-profile")
+    func refusal(_ change: (inout ClaimOrder) throws -> Void) async throws -> String? {
+      var order = good
+      try change(&order)
+      return await refusedClaim(device, order)
+    }
+    #expect(try await refusal { $0.owner = stranger.issuer.certificate.pem } == "certificate-profile")
+    #expect(try await refusal { $0.owner = maker.authority.pem } == "certificate-profile")
+    #expect(try await refusal { $0.owner = maker.station.pem } == "certificate-purpose")
+    #expect(try await refusal { $0.owner = "" } == "certificate-malformed")
+    #expect(try await refusal { $0.chain = try owner.person("kim", .admin).certificate.pem } == "certificate-profile")
     // Signed by a stranger in the owner's name.
     let key = try CertificateRequest(pem: request).publicKey
     let forged = try stranger.issuer.issue(
       OperationalDeviceProfile.template(owner: owner.identifier, device: device.identifier, now_s: testClock.now_s()), publicKey: key)
-    #expect(await refusedClaim(device, ownerPEM: ownerPEM, chainPEM: forged.pem) == "certificate-untrusted")
+    #expect(try await refusal { $0.chain = forged.pem } == "certificate-untrusted")
+    for proof in ["", "00", good.proof + "00", "zz" + good.proof.dropFirst(2)] { #expect(try await refusal { $0.proof = proof } == "proof-malformed") }
+    #expect(try await refusal { $0.binding = [] } == "unavailable")
+    // None of these was a wrong proof.
+    #expect(device.gate.lockOutDocument.failures == 0)
     #expect(device.standing.phase == .provisioned)
     #expect(folder.read("operational.key") == nil)
     try await claim(device)
@@ -128,53 +228,88 @@ import Testing
 
   /// Every way in which the folder can be wrong makes the device damaged, and never blank.
   @Test func wrongFoldersAreDamage() async throws {
-    let device = try load()
-    try provision(device)
+    let device = try await load()
+    try await provision(device)
     try await claim(device)
-    let state = try #require(folder.read("state.json"))
+    let made = try #require(identity.read("identity.json"))
+    let owned = try #require(folder.read("owner.json"))
     let otherKey = String(decoding: try PrivateKey.generateP256().pem().withUnsafeBytes { Array($0) }, as: UTF8.self)
-    let deviceKey = try #require(folder.read("device.key"))
+    let deviceKey = try #require(identity.read("device.key"))
     let operationalKey = try #require(folder.read("operational.key"))
-    func expectDamage(_ what: String, _ change: () -> Void) throws {
+    func expectDamage(_ what: String, _ change: () -> Void) async throws {
       change()
-      let damaged = try load()
+      let damaged = try await load()
       #expect(damaged.standing.phase == .damaged, "\(what)")
       #expect(damaged.standing.damage?.isEmpty == false)
       #expect(damaged.standing.owner == nil)
-      #expect(code { _ = try damaged.provisioningRequest() } == "device-damaged")
+      #expect(await code { _ = try damaged.claimOffer(binding: []) } == "device-damaged")
+      _ = try damaged.provisioningRequest()
       _ = try damaged.credentials()
-      folder.write(state, to: "state.json")
-      folder.write(deviceKey, to: "device.key")
+      identity.write(made, to: "identity.json")
+      identity.write(deviceKey, to: "device.key")
+      for name in ["lockout.json", "intent.json"] { identity.remove(name) }
+      folder.write(owned, to: "owner.json")
       folder.write(operationalKey, to: "operational.key")
-      #expect(try load().standing.phase == .owned)
+      #expect(try await load().standing.phase == .owned)
     }
-    try expectDamage("empty state") { folder.write("", to: "state.json") }
-    try expectDamage("cut state") { folder.write(String(state.prefix(state.count / 2)), to: "state.json") }
-    try expectDamage("huge state") { folder.write(state + String(repeating: " ", count: 70_000), to: "state.json") }
-    try expectDamage("state of a later version") { folder.write(state.replacing("\"version\":1", with: "\"version\":2"), to: "state.json") }
-    try expectDamage("unknown phase") { folder.write(state.replacing("\"owned\"", with: "\"lent\""), to: "state.json") }
-    try expectDamage("another serial number") { folder.write(state.replacing("HC-0001", with: "HC-0002"), to: "state.json") }
-    try expectDamage("flipped certificate") { folder.write(state.replacing("MII", with: "MIJ"), to: "state.json") }
-    try expectDamage("readable by others") { folder.write(state, to: "state.json", mode: 0o644) }
-    try expectDamage("no device key") { folder.remove("device.key") }
-    try expectDamage("another device key") { folder.write(otherKey, to: "device.key") }
-    try expectDamage("broken device key") { folder.write("x", to: "device.key") }
-    try expectDamage("no operational key") { folder.remove("operational.key") }
-    try expectDamage("another operational key") { folder.write(otherKey, to: "operational.key") }
+    try await expectDamage("empty owner") { folder.write("", to: "owner.json") }
+    try await expectDamage("empty identity") { identity.write("", to: "identity.json") }
+    try await expectDamage("no identity") { identity.remove("identity.json") }
+    try await expectDamage("cut owner") { folder.write(String(owned.prefix(owned.count / 2)), to: "owner.json") }
+    try await expectDamage("cut identity") { identity.write(String(made.prefix(made.count / 2)), to: "identity.json") }
+    try await expectDamage("huge owner") { folder.write(owned + String(repeating: " ", count: 70_000), to: "owner.json") }
+    try await expectDamage("owner of a later version") { folder.write(owned.replacing("\"version\":1", with: "\"version\":2"), to: "owner.json") }
+    try await expectDamage("identity of a later version") { identity.write(made.replacing("\"version\":1", with: "\"version\":2"), to: "identity.json") }
+    try await expectDamage("another serial number") { identity.write(made.replacing("HC-0001", with: "HC-0002"), to: "identity.json") }
+    try await expectDamage("flipped owner") { folder.write(owned.replacing("MII", with: "MIJ"), to: "owner.json") }
+    try await expectDamage("flipped identity") { identity.write(made.replacing("MII", with: "MIJ"), to: "identity.json") }
+    try await expectDamage("a label that cannot be") { identity.write(made.replacing("\"n\":32768", with: "\"n\":3"), to: "identity.json") }
+    try await expectDamage("readable by others") { folder.write(owned, to: "owner.json", mode: 0o644) }
+    try await expectDamage("no device key") { identity.remove("device.key") }
+    try await expectDamage("another device key") { identity.write(otherKey, to: "device.key") }
+    try await expectDamage("broken device key") { identity.write("x", to: "device.key") }
+    try await expectDamage("no operational key") { folder.remove("operational.key") }
+    try await expectDamage("another operational key") { folder.write(otherKey, to: "operational.key") }
+    try await expectDamage("a count that cannot be read") { identity.write("{}", to: "lockout.json") }
+    try await expectDamage("a provisioning that was cut off") { identity.write("{\"kind\":\"provision\",\"version\":1}", to: "intent.json") }
+    try await expectDamage("an unknown intent") { identity.write("{\"kind\":\"sell\",\"version\":1}", to: "intent.json") }
   }
 
-  @Test func aKeyThatIsBrokenIsDamageAlsoWithoutAState() throws {
-    folder.write("x", to: "device.key")
-    let device = try load()
+  /// What it was is gone then, and its key stays where it can still be read.
+  @Test func aStationMakesADamagedDeviceWhole() async throws {
+    let device = try await load()
+    try await provision(device)
+    try await claim(device)
+    folder.remove("operational.key")
+    let damaged = try await load()
+    #expect(damaged.standing.phase == .damaged && damaged.identifier == device.identifier)
+    folder.write("{}", to: "cloud.json")
+    try await provision(damaged)
+    for whole in [damaged, try await load()] {
+      #expect(whole.standing == Device.Standing(phase: .provisioned, serialNumber: "HC-0001") && whole.identifier == device.identifier)
+    }
+    for name in ["owner.json", "operational.key", "cloud.json"] { #expect(folder.read(name) == nil) }
+
+    identity.remove("device.key")
+    let bare = try await load()
+    #expect(bare.standing.phase == .damaged && bare.identifier != device.identifier && identity.read("device.key") == nil)
+    try await provision(bare)
+    #expect(try await load().standing.phase == .provisioned)
+    #expect(try await load().identifier == bare.identifier)
+  }
+
+  @Test func aKeyThatIsBrokenIsDamageAlsoWithoutAState() async throws {
+    identity.write("x", to: "device.key")
+    let device = try await load()
     #expect(device.standing.phase == .damaged)
-    #expect(folder.read("device.key") == "x")
+    #expect(identity.read("device.key") == "x")
   }
 
   @Test func callersAreJudgedByTheStateOfNow() async throws {
-    let device = try load()
+    let device = try await load()
     let blank = try device.credentials().generation
     #expect(role(device.judge(maker.station, generation: blank)) == .station)
-    try provision(device)
+    try await provision(device)
     #expect(role(device.judge(maker.station, generation: blank)) == nil)
     let provisioned = try device.credentials().generation
     let claimant = try ClaimantProfile.make(key: try PrivateKey.generateP256(), now_s: testClock.now_s())
@@ -183,6 +318,16 @@ import Testing
     let owned = try device.credentials().generation
     #expect(role(device.judge(claimant, generation: owned)) == nil)
     #expect(role(device.judge(maker.station, generation: owned)) == nil)
+    // While somebody stands at the device it hears claimants, who are nothing else whatever they say of themselves.
+    let boaster = try PrivateKey.generateP256()
+    guard let name = PersonName("kim") else { throw CryptoError(code: "malformed-input", reason: "kim is no name") }
+    let boast = try CertificateIssuer.selfSigned(
+      PersonProfile.template(owner: owner.identifier, name: name, role: .admin, now_s: testClock.now_s()), key: boaster)
+    #expect(role(device.judge(boast, generation: owned)) == nil)
+    device.gate.presence.press()
+    #expect(role(device.judge(claimant, generation: owned)) == .claimant && role(device.judge(boast, generation: owned)) == .claimant)
+    device.gate.presence.close()
+    #expect(role(device.judge(claimant, generation: owned)) == nil && role(device.judge(boast, generation: owned)) == nil)
     for role in Role.allCases {
       #expect(self.role(device.judge(try owner.person("kim", role).certificate, generation: owned)) == CallerRole(role))
       #expect(self.role(device.judge(try Owner().person("kim", role).certificate, generation: owned)) == nil)
@@ -197,23 +342,22 @@ import Testing
     #expect(try servedIn(.locked) == [])
     #expect(try servedIn(.normal) == [.viewer, .operator, .admin])
     // Past its end.
-    let late = try Device.load(
-      folder: folder.path, maker: maker.authority, clock: WallClock(floor_s: testClock.now_s() + 91 * 86_400), log: DeviceLog(), grades: grades)
+    let late = try await load(WallClock(floor_s: testClock.now_s() + 91 * 86_400))
     #expect(late.standing.phase == .owned)
     #expect(role(late.judge(try owner.person("kim", .admin).certificate, generation: 1)) == nil)
   }
 
   @Test func aChangeIsTold() async throws {
-    let device = try load()
+    let device = try await load()
     let told = Told()
     device.onChange { told.add($0) }
-    try provision(device)
+    try await provision(device)
     try await claim(device)
     #expect(told.connections == [1, 2])
   }
 
   private func role(_ decision: CallerDecision) -> CallerRole? {
-    if case .allowed(let role, _) = decision { return role }
+    if case .allowed(let role, _, _) = decision { return role }
     return nil
   }
 }

@@ -9,10 +9,12 @@ import Testing
 @Suite(.serialized) struct EndToEndTests {
   let maker: Maker
   let owner: Owner
+  let label: Label
 
   init() throws {
     maker = try Maker()
     owner = try Owner()
+    label = try Label()
   }
 
   var station: ClientCredentials { ClientCredentials(chain: [maker.station], key: maker.stationKey) }
@@ -36,19 +38,33 @@ import Testing
     let offer = try await client.ask("GET", "/v1/provisioning")
     #expect(offer.status == 200, "\(offer.body)")
     let chain = try maker.sign(try #require(member("certificateRequest", of: offer.body)), serialNumber: "HC-7")
-    let done = try await client.ask("PUT", "/v1/provisioning", body: "{\"serialNumber\":\"HC-7\",\"certificateChain\":\(quoted(chain))}")
+    let done = try await client.ask(
+      "PUT", "/v1/provisioning", body: "{\"serialNumber\":\"HC-7\",\"certificateChain\":\(quoted(chain)),\"label\":\(label.json)}")
     #expect(done.status == 200 && done.body.contains("\"lifeCycleState\":\"provisioned\""), "\(done.body)")
   }
 
   func claim(_ runtime: TestRuntime) async throws {
     let client = try await connect(runtime, claimant(), trust: .authorityAnyName([maker.authority]))
+    let body = try await claimBody(client, owner)
+    try await press(runtime, client)
+    let done = try await client.ask("POST", "/v1/claim", body: body)
+    #expect(done.status == 200 && done.body.contains("\"ownerId\":\"\(owner.identifier)\""), "\(done.body)")
+  }
+
+  /// The body of a claim for `owner` over this connection.
+  func claimBody(_ client: TestClient, _ owner: Owner) async throws -> String {
     let offer = try await client.ask("GET", "/v1/claim")
     #expect(offer.status == 200, "\(offer.body)")
     let device = try #require(member("deviceId", of: offer.body).flatMap { DeviceIdentifier($0) })
     let chain = try owner.sign(try #require(member("certificateRequest", of: offer.body)), device: device)
-    let body = "{\"ownerCertificate\":\(quoted(owner.issuer.certificate.pem)),\"certificateChain\":\(quoted(chain))}"
-    let done = try await client.ask("POST", "/v1/claim", body: body)
-    #expect(done.status == 200 && done.body.contains("\"ownerId\":\"\(owner.identifier)\""), "\(done.body)")
+    let proof = try label.proof(device, try await client.binding(), owner)
+    return "{\"ownerCertificate\":\(quoted(owner.issuer.certificate.pem)),\"certificateChain\":\(quoted(chain)),\"proof\":\"\(proof)\"}"
+  }
+
+  /// Presses the button, and waits until the device says that proofs are looked at.
+  func press(_ runtime: TestRuntime, _ client: TestClient) async throws {
+    await runtime.supervisor.press()
+    try await eventually("the window opens") { try await client.ask("GET", "/v1/claim").body.contains("\"open\":true") }
   }
 
   var ownerTrust: ServerTrust { .authorityAnyName([owner.issuer.certificate]) }
@@ -167,7 +183,7 @@ import Testing
     try await provision(first)
     try await claim(first)
     try await first.end()
-    let second = try await TestRuntime(maker: maker, folder: first.folder)
+    let second = try await TestRuntime(maker: maker, identity: first.identity, folder: first.folder)
     let admin = try await connect(second, try person(.admin), trust: ownerTrust)
     let info = try await admin.ask("GET", "/v1/info")
     #expect(info.body.contains("\"lifeCycleState\":\"owned\"") && info.body.contains("\"ownerId\":\"\(owner.identifier)\""))
@@ -175,11 +191,15 @@ import Testing
 
     // A state that no longer fits: damaged, served to stations alone, and never blank.
     first.folder.remove("operational.key")
-    let third = try await TestRuntime(maker: maker, folder: first.folder)
+    let third = try await TestRuntime(maker: maker, identity: first.identity, folder: first.folder)
     let tester = try await connect(third, station, trust: .selfSigned)
     let damaged = try await tester.ask("GET", "/v1/info")
     #expect(damaged.body.contains("\"lifeCycleState\":\"damaged\"") && damaged.body.contains("the operational key is missing"))
-    #expect(try await tester.ask("GET", "/v1/provisioning").status == 409)
+    // It waits for its station, who can make it whole again, without an owner.
+    try await provision(third)
+    let early = try await connect(third, try claimant(), trust: .authorityAnyName([maker.authority]))
+    #expect(try await early.ask("GET", "/v1/info").body.contains("\"lifeCycleState\":\"provisioned\""))
+    #expect(first.folder.read("owner.json") == nil && first.folder.read("cloud.json") == nil)
     try await third.end()
   }
 

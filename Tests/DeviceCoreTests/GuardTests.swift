@@ -30,10 +30,9 @@ extension EndToEndTests {
     try await provision(runtime)
     await runtime.supervisor.answerPins(with: .refused)
     let client = try await connect(runtime, claimant(), trust: .authorityAnyName([maker.authority]))
-    let offer = try await client.ask("GET", "/v1/claim")
-    let device = try #require(member("deviceId", of: offer.body).flatMap { DeviceIdentifier($0) })
-    let chain = try owner.sign(try #require(member("certificateRequest", of: offer.body)), device: device)
-    let body = "{\"ownerCertificate\":\(quoted(owner.issuer.certificate.pem)),\"certificateChain\":\(quoted(chain))}"
+    let identifier = member("deviceId", of: try await client.ask("GET", "/v1/info").body)
+    let body = try await claimBody(client, owner)
+    try await press(runtime, client)
     let refused = try await client.ask("POST", "/v1/claim", body: body)
     #expect(refused.status == 409 && refused.body.contains("owner-not-pinned"), "\(refused.body)")
     #expect(runtime.folder.read("operational.key") == nil)
@@ -41,7 +40,7 @@ extension EndToEndTests {
     #expect(try await client.ask("POST", "/v1/claim", body: body).status == 200)
     let pinned = await runtime.supervisor.pinned
     #expect(pinned?.certificate == owner.issuer.certificate.der)
-    #expect(pinned.map { hexadecimal($0.device) } == device.text)
+    #expect(pinned.map { hexadecimal($0.device) } == identifier)
     try await runtime.end()
   }
 
@@ -51,10 +50,8 @@ extension EndToEndTests {
     try await provision(runtime)
     let large = try Owner(padding_bytes: 900)
     let client = try await connect(runtime, claimant(), trust: .authorityAnyName([maker.authority]))
-    let offer = try await client.ask("GET", "/v1/claim")
-    let device = try #require(member("deviceId", of: offer.body).flatMap { DeviceIdentifier($0) })
-    let chain = try large.sign(try #require(member("certificateRequest", of: offer.body)), device: device)
-    let body = "{\"ownerCertificate\":\(quoted(large.issuer.certificate.pem)),\"certificateChain\":\(quoted(chain))}"
+    let body = try await claimBody(client, large)
+    try await press(runtime, client)
     let refused = try await client.ask("POST", "/v1/claim", body: body)
     #expect(refused.status == 422 && refused.body.contains("owner-too-large"), "\(refused.body)")
     #expect(await runtime.supervisor.pinned == nil)

@@ -1,6 +1,7 @@
 import Crypto
 import Foundations
 import Identity
+import LocalAPI
 
 let testClock = WallClock(floor_s: 1_700_000_000)
 
@@ -63,5 +64,29 @@ struct Owner {
     guard let personName = PersonName(name) else { throw CryptoError(code: "malformed-input", reason: "\(name) is no person's name") }
     let template = PersonProfile.template(owner: identifier, name: personName, role: role, now_s: testClock.now_s())
     return (try issuer.issue(template, publicKey: key.publicKey), key)
+  }
+}
+
+/// A label whose code has become its key already: the device never sees the way there.
+struct Label {
+  let clientKey: SecretBytes
+  let document: LabelDocument
+
+  init() throws {
+    let key = try randomSecret(32)
+    clientKey = key
+    document = LabelDocument(
+      salt: hexadecimal(try randomBytes(16)), n: 1 << 15, r: 8, p: 1, storedKey: hexadecimal(key.withUnsafeBytes { sha256($0) }))
+  }
+
+  /// As a member of a provisioning request.
+  var json: String {
+    "{\"salt\":\"\(document.salt)\",\"n\":\(document.n),\"r\":\(document.r),\"p\":\(document.p),\"storedKey\":\"\(document.storedKey)\"}"
+  }
+
+  /// Hexadecimal.
+  func proof(_ device: DeviceIdentifier, _ binding: [UInt8], _ owner: Owner) throws -> String {
+    hexadecimal(
+      try LabelProof.make(clientKey: clientKey, context: LabelProof.context(device: device, binding: binding, owner: owner.issuer.certificate)))
   }
 }

@@ -1,5 +1,6 @@
 import Crypto
 import Foundations
+import Identity
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -62,6 +63,14 @@ final class TestClient: Sendable {
   var error: TLSError? { state.withLock { $0.error as? TLSError } }
   var isClosed: Bool { state.withLock { $0.isClosed } }
   var text: String { state.withLock { String(decoding: $0.bytes, as: UTF8.self) } }
+
+  /// What TLS exports for this connection.
+  func binding() async throws -> [UInt8] {
+    guard let channel = channelBox.withLock({ $0 }) else { return [] }
+    return try await channel.eventLoop.submit {
+      try channel.pipeline.syncOperations.handler(type: TLSHandler.self).channelBinding(label: LabelProof.exporterLabel)
+    }.get()
+  }
 
   func close() async { try? await channelBox.withLock { $0 }?.close().get() }
 

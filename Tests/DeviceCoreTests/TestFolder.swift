@@ -50,5 +50,17 @@ final class TestFolder: Sendable {
     return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
   }
 
+  /// Every file in it, by name.
+  func contents() -> [String: String] {
+    guard let folder = opendir(path) else { return [:] }
+    defer { closedir(folder) }
+    var files: [String: String] = [:]
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != ".", name != ".." { files[name] = read(name) }
+    }
+    return files
+  }
+
   func remove(_ name: String) { unlink(path + "/" + name) }
 }

@@ -25,6 +25,8 @@ struct BenchProduct: Product {
 
 /// A runtime in this process, with its supervisor.
 final class TestRuntime: Sendable {
+  /// What survives a wipe, and what a wipe destroys.
+  let identity: TestFolder
   let folder: TestFolder
   let board = TestFolder()
   let supervisor: BenchSupervisor
@@ -38,15 +40,19 @@ final class TestRuntime: Sendable {
     func set(_ new: Int) { port.withLock { $0 = new } }
   }
 
-  init(maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = ConnectionLimits(), folder: TestFolder = TestFolder()) async throws {
+  init(
+    maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = ConnectionLimits(), identity: TestFolder = TestFolder(),
+    folder: TestFolder = TestFolder()
+  ) async throws {
+    self.identity = identity
     self.folder = folder
     let supervisor = try BenchSupervisor(folder: board.path)
     self.supervisor = supervisor
     let portBox = PortBox()
     self.portBox = portBox
     var configuration = RuntimeConfiguration(
-      stateFolder: folder.path, makerCertificate: maker.authority.der, host: "127.0.0.1", port: 0, hardwareModel: "virtual", firmwareVersion: "0.0.1",
-      variant: "host", clockFloor_s: testClock.floor_s, onListening: { _, port in portBox.set(port) })
+      identityFolder: identity.path, stateFolder: folder.path, makerCertificate: maker.authority.der, host: "127.0.0.1", port: 0,
+      hardwareModel: "virtual", firmwareVersion: "0.0.1", variant: "host", clockFloor_s: testClock.floor_s, onListening: { _, port in portBox.set(port) })
     configuration.connectionLimits = limits
     serving = Task { await supervisor.serve() }
     try await supervisor.introduce()

@@ -41,7 +41,7 @@ public struct TakenOverNode: Product {
 
   private func followButton(_ device: ProductContext) async {
     var presses = 0
-    for await event in device.inputs where event.name == "button" && event.isActive {
+    for await event in device.inputs where event.name == "button" && event.isActive && device.lifeCycle == .owned {
       presses += 1
       for line in await attempt(presses, device) { device.log(.warning, "attack \(presses): \(line)") }
       device.log(.warning, "attack \(presses): done")

@@ -12,6 +12,9 @@ struct SandboxTests {
   @Test("libmosquitto connects, and the C library's resolver asks, in it")
   func mqtt() throws { #expect(try probe("mqtt") == .exited(code: 0)) }
 
+  @Test("a vault is kept in it")
+  func vault() throws { #expect(try probe("vault") == .exited(code: 0)) }
+
   @Test("what is refused with an error", arguments: ["files", "other-process", "port", "limits", "socket-pair"])
   func refused(what: String) throws { #expect(try probe(what) == .exited(code: 0)) }
 

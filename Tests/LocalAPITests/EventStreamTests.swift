@@ -38,6 +38,15 @@ import Testing
     #expect(try await text(wire).contains(": keep-alive\n\n"))
   }
 
+  @Test func eventsThatCameTogetherKeepTheirOrder() async throws {
+    let wire = try await Wire()
+    _ = try await open(wire, "/v1/logs")
+    for number in 1...500 { wire.device.publish(try event(UInt64(number))) }
+    let got = try await text(wire)
+    let numbers = got.split(separator: "\n").filter { $0.hasPrefix("id: ") }.map { String($0.dropFirst(4)) }
+    #expect(numbers == (1...500).map(String.init))
+  }
+
   @Test func aReaderResumesWhereItWas() async throws {
     let wire = try await Wire()
     _ = try await open(wire, "/v1/logs", "Accept: text/event-stream\r\nLast-Event-ID: 41\r\n")
@@ -51,6 +60,13 @@ import Testing
     wire.device.publish(try event(1))
     #expect(try await text(wire) == "0\r\n\r\n")
     #expect(!wire.channel.isActive && wire.device.followers == 0)
+    // Also who is still somebody, and may not read this any more.
+    let demoted = try await Wire()
+    _ = try await open(demoted, "/v1/logs")
+    demoted.decide(.allowed(.viewer, name: "viewer kim"))
+    demoted.device.publish(try event(1))
+    #expect(try await text(demoted) == "0\r\n\r\n")
+    #expect(!demoted.channel.isActive && demoted.device.followers == 0)
     // Also where nothing happens.
     let quiet = try await Wire()
     _ = try await open(quiet, "/v1/events")

@@ -73,6 +73,11 @@ final class FakeDevice: DeviceService {
     }
     return ActuatorDocument(name: name, on: on, safe: false)
   }
+  func revocations() -> RevocationsDocument { RevocationsDocument(number: 2, revoked: ["5a01"]) }
+  func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument {
+    state.withLockedValue { $0.changes.append("revocations by \(caller), \(serial ?? "no serial number")") }
+    return revocations()
+  }
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
     ProvisioningDocument(deviceId: "00112233445566778899", certificateRequest: "pem", hardwareModel: "virtual", firmwareVersion: "0.1.0")
   }
@@ -80,11 +85,16 @@ final class FakeDevice: DeviceService {
     state.withLockedValue { $0.changes.append("provision \(request.serialNumber) by connection \(connection)") }
     return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: nil, lifeCycleState: .provisioned)
   }
-  func claimOffer() async throws(Problem) -> ClaimOfferDocument {
-    ClaimOfferDocument(deviceId: "00112233445566778899", certificateRequest: "pem")
+  func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument {
+    ClaimOfferDocument(
+      deviceId: "00112233445566778899", serialNumber: "HC-0001", certificateRequest: "pem",
+      label: LabelParametersDocument(salt: String(repeating: "0", count: 32), n: 1 << 15, r: 8, p: 1),
+      presence: PresenceDocument(open: true, remainingMilliseconds: 1), lockout: LockOutDocument(failures: 1, waitMilliseconds: 2),
+      identity: IdentityProofDocument(certificateChain: "pem", signature: hexadecimal(binding)))
   }
-  func claim(_ request: ClaimRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
-    state.withLockedValue { $0.changes.append("claim") }
+  func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
+    guard request.proof != "locked" else { throw .lockedOut("After 10 wrong proofs …", retryAfter_s: 3_600) }
+    state.withLockedValue { $0.changes.append("claim over \(binding.count) bytes of connection \(connection) by \(caller)") }
     return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: "99887766554433221100", lifeCycleState: .owned)
   }
   func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription {

@@ -66,7 +66,7 @@ import Testing
       .getInfo: InfoDocument.self, .getStatus: StatusDocument.self, .getReadings: ReadingsDocument.self, .getActuators: ActuatorsDocument.self,
       .getActuator: ActuatorDocument.self, .putActuator: ActuatorDocument.self, .getInputs: InputsDocument.self, .getLogs: LogsDocument.self,
       .getEvents: EventsDocument.self, .getGuard: GuardDocument.self, .postRelease: GuardDocument.self, .getCloud: CloudDocument.self,
-      .putCloud: CloudDocument.self,
+      .putCloud: CloudDocument.self, .getRevocations: RevocationsDocument.self, .putRevocations: RevocationsDocument.self,
       .getProvisioning: ProvisioningDocument.self, .putProvisioning: LifeCycleDocument.self, .getClaim: ClaimOfferDocument.self,
       .postClaim: LifeCycleDocument.self,
     ]
@@ -77,7 +77,8 @@ import Testing
       _ = try JSONDecoder().decode(type, from: Data(example.encoded.utf8))
     }
     let requests: [Operation: any RequestDocument.Type] = [
-      .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self, .putProvisioning: ProvisioningRequest.self,
+      .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self,
+      .putRevocations: RevocationsRequest.self, .putProvisioning: ProvisioningRequest.self,
       .postClaim: ClaimRequest.self,
     ]
     for item in described where item.endpoint.takesBody {

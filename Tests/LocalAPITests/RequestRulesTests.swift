@@ -153,6 +153,24 @@ import Testing
     #expect(wire.received.isEmpty)
   }
 
+  @Test func eachRequestGivesTheConnectionItsTimeAnew() async throws {
+    let wire = try await Wire()
+    for _ in 0..<3 {
+      _ = try await wire.request("GET", "/v1/info")
+      await wire.advance(59_000)
+      #expect(wire.channel.isActive)
+    }
+    // A head that is under way is waited for as a head, and not as an idle connection.
+    try await wire.send("GET /v1/info HTTP/1.1\r\n")
+    await wire.advance(9_999)
+    #expect(wire.channel.isActive)
+    let answer = try await wire.ask("Host: h\r\n\r\n")
+    #expect(answer.status == 200)
+    await wire.advance(60_001)
+    try await wire.drain()
+    #expect(!wire.channel.isActive)
+  }
+
   @Test func closeIsHonoured() async throws {
     let wire = try await Wire()
     let answer = try await wire.request("GET", "/v1/info", ["Connection: keep-alive, Close"])

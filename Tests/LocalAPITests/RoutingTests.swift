@@ -6,12 +6,14 @@ import Testing
 
 /// Paths, methods, roles, media types and bodies.
 @Suite struct RoutingTests {
+  static let label = #"{"salt":"00","n":1,"r":8,"p":1,"storedKey":"00"}"#
   static let goodBodies: [Operation: String] = [
     .putActuator: #"{"on":true}"#,
-    .putProvisioning: #"{"serialNumber":"HC-1","certificateChain":"pem"}"#,
+    .putProvisioning: #"{"serialNumber":"HC-1","certificateChain":"pem","label":\#(label)}"#,
     .postRelease: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .putCloud: #"{"host":"broker.example","port":8883,"authority":"pem","event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
-    .postClaim: #"{"ownerCertificate":"pem","certificateChain":"pem"}"#,
+    .postClaim: #"{"ownerCertificate":"pem","certificateChain":"pem","proof":"00"}"#,
+    .putRevocations: #"{"list":"pem"}"#,
   ]
 
   /// Every role on every endpoint: exactly the table.
@@ -142,9 +144,28 @@ import Testing
     #expect(try await wire.request("PUT", "/v1/actuators/rocket", [], body: "{\"on\":true}").status == 404)
   }
 
+  @Test func aLabelHasItsMembersAndNoOthers() async throws {
+    let wire = try await Wire(.station)
+    for label in ["{}", "[]", "1", Self.label.replacing("}", with: #","code":"X"}"#), Self.label.replacing("1,", with: #""1","#)] {
+      let answer = try await wire.request("PUT", "/v1/provisioning", [], body: #"{"serialNumber":"HC-1","certificateChain":"pem","label":\#(label)}"#)
+      #expect(answer.status == 400, "\(label)")
+    }
+    #expect(wire.device.changes.isEmpty)
+  }
+
+  @Test func aClaimIsBoundToItsConnection() async throws {
+    let wire = try await Wire(.claimant)
+    let locked = try await wire.request("POST", "/v1/claim", [], body: #"{"ownerCertificate":"pem","proof":"locked"}"#)
+    #expect(locked.status == 429 && locked["retry-after"] == "3600" && locked.text.contains("urn:haechi:problem:locked-out"))
+    let done = try await wire.request("POST", "/v1/claim", [], body: #"{"ownerCertificate":"pem","certificateChain":"pem","proof":"00"}"#)
+    #expect(done.status == 200 && done.closes && wire.device.changes.first?.hasPrefix("claim over 32 bytes of connection 7 by ") == true)
+    let offer = try await Wire(.claimant).request("GET", "/v1/claim")
+    #expect(offer.text.contains(String(repeating: "09", count: 32)))
+  }
+
   @Test func lifeCycleChangesEndTheirConnection() async throws {
     let wire = try await Wire(.station)
-    let answer = try await wire.request("PUT", "/v1/provisioning", [], body: #"{"serialNumber":"HC-1","certificateChain":"pem"}"#)
+    let answer = try await wire.request("PUT", "/v1/provisioning", [], body: #"{"serialNumber":"HC-1","certificateChain":"pem","label":\#(Self.label)}"#)
     #expect(answer.status == 200 && answer.closes)
     #expect(wire.device.changes == ["provision HC-1 by connection 7"])
   }

@@ -32,7 +32,7 @@ final class Wire {
     let server = APIServer(service: device, limits: limits)
     let channel = channel
     try await channel.testingEventLoop.executeInContext {
-      try server.configure(channel, connection: 7) { decision.withLockedValue { $0 } }
+      try server.configure(channel, connection: 7, binding: { [UInt8](repeating: 9, count: 32) }) { decision.withLockedValue { $0 } }
     }
     try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).get()
   }

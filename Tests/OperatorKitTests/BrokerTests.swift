@@ -124,7 +124,7 @@ import Testing
     #expect(try await local.addresses().contains(try #require(NetworkAddress("127.0.0.1"))))
     // Another owner's person, whom the broker does not know.
     let other = OperatorHome(path: broker.folder.path + "/other")
-    let (stranger, _) = try OwnerFolder.openOrMake(other.ownerFolder, now_s: secondsNow())
+    let stranger = try makeOwner(other.ownerFolder)
     try stranger.ensureAdmin("eve", now_s: secondsNow())
     let eve = try await failure {
       try await first(try BrokerAccess(home: other, address: broker.address, authorityFile: broker.authorityFile, person: "eve"))

@@ -13,13 +13,9 @@ import Testing
     return (folder, home)
   }
 
-  private func provision(_ device: TestDevice, _ home: OperatorHome) async throws -> ProvisionedDevice {
-    try await Provisioning(home: home, stationFolder: home.makerFolder).run(endpoint: device.endpoint, serialNumber: nil)
-  }
+  private func provision(_ device: TestDevice, _ home: OperatorHome) async throws -> ProvisionedDevice { try await device.provision(home) }
 
-  private func claim(_ device: TestDevice, _ home: OperatorHome) async throws -> ClaimedDevice {
-    try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil).run(device: device.endpoint.description, person: "ada")
-  }
+  private func claim(_ device: TestDevice, _ home: OperatorHome) async throws -> ClaimedDevice { try await device.claim(home) }
 
   private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
     do {
@@ -39,10 +35,10 @@ import Testing
       #expect(provisioned.lifeCycleState == "provisioned")
       #expect(provisioned.keyDigest.hasPrefix(provisioned.deviceId))
       #expect(provisioned.serialNumber == provisioned.deviceId.uppercased())
-      let claimed = try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil).run(device: nil, person: "ada", alias: "attic")
-      #expect(claimed.deviceId == provisioned.deviceId && claimed.ownerIsNew && claimed.makerChecked)
-      for file in ["ca.key", "people/ada.key"] { #expect(try mode(home.ownerFolder + "/" + file) == 0o600) }
-      for path in ["", "/people"] { #expect(try mode(home.ownerFolder + path) == 0o700) }
+      let claimed = try await device.claim(home, alias: "attic")
+      #expect(claimed.deviceId == provisioned.deviceId && claimed.ownerIsNew && !claimed.wiped)
+      for file in ["ca.key", "members/ada.key"] { #expect(try mode(home.ownerFolder + "/" + file) == 0o600) }
+      for path in ["", "/members"] { #expect(try mode(home.ownerFolder + path) == 0o700) }
 
       let owned = try OwnedDevice(home: home, device: "attic")
       let (info, status, actuators, inputs) = try await owned.with { (client) throws(OperatorError) in
@@ -123,10 +119,10 @@ import Testing
     try await TestDevice.with(makerFolder: home.makerFolder) { device in
       _ = try await provision(device, home)
       _ = try await claim(device, home)
-      let owner = try OwnerFolder.open(home.ownerFolder)
-      _ = try owner.addPerson("grace", role: "viewer")
-      _ = try owner.addPerson("linus", role: "operator")
-      #expect(try owner.people().map(\.role) == ["admin", "viewer", "operator"])
+      let owner = try OwnerFolder.open(home.ownerFolder).unlock(FixedPassphrase())
+      _ = try owner.addMember("grace", role: "viewer")
+      _ = try owner.addMember("linus", role: "operator")
+      #expect(try owner.owner.members().map(\.role) == ["admin", "viewer", "operator"])
       let grace = try OwnedDevice(home: home, device: nil, person: "grace")
       _ = try await grace.with { (client) throws(OperatorError) in try await client.readings() }
       let refused = try await failure { try await grace.with { (client) throws(OperatorError) in try await client.set("relay", on: true) } }
@@ -139,10 +135,10 @@ import Testing
       #expect(
         try await failure { try await linus.with { (client) throws(OperatorError) in try await client.set("no-such", on: true) } }.reason
           .contains("relay"))
-      #expect(try await failure { try OwnedDevice(home: home, device: nil, person: "nobody") }.code == "unknown-person")
-      #expect(try await failure { try owner.addPerson("grace", role: "admin") }.code == "file-exists")
-      #expect(try await failure { try owner.addPerson("eve", role: "root") }.code == "bad-argument")
-      #expect(try owner.addPerson("grace", role: "admin", renew: true).role == "admin")
+      #expect(try await failure { try OwnedDevice(home: home, device: nil, person: "nobody") }.code == "unknown-member")
+      #expect(try await failure { try owner.addMember("grace", role: "admin") }.code == "file-exists")
+      #expect(try await failure { try owner.addMember("eve", role: "root") }.code == "bad-argument")
+      #expect(try owner.addMember("grace", role: "admin", renew: true).role == "admin")
     }
   }
 
@@ -174,7 +170,7 @@ import Testing
       #expect(strange.code == "file-malformed" && strange.reason.contains("station.pem"))
       _ = try await provision(device, home)
       let again = try await failure { try await provision(device, home) }
-      #expect(again.reason.contains("haechi claim"), "\(again)")
+      #expect(again.code == "already-provisioned" && again.reason.contains("haechi claim"), "\(again)")
     }
   }
 
@@ -186,23 +182,11 @@ import Testing
       let provisioned = try await provision(device, home)
       let error = try await failure { try await claim(device, other) }
       #expect(error.code == "wrong-device" && error.reason.contains("--maker-ca"), "\(error)")
-      let named = try await failure {
-        try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil)
-          .run(device: device.endpoint.description, deviceId: "00000000000000000000", person: "ada")
-      }
-      #expect(named.code == "wrong-device" && named.reason.contains(provisioned.deviceId), "\(named)")
-      // Nobody's maker, and no id: nothing could tell the right device.
+      // Nobody's maker: nothing could tell a genuine device.
       let nobody = OperatorHome(path: folder.path + "/nobody")
       #expect(try await failure { try await claim(device, nobody) }.code == "unknown-maker")
-      // The id alone does: it is the digest of the device's key.
-      let wrong = try await failure {
-        try await Claiming(home: nobody, ownerFolder: nil, makerCAFile: nil)
-          .run(device: device.endpoint.description, deviceId: "00000000000000000000", person: "ada")
-      }
-      #expect(wrong.code == "wrong-device", "\(wrong)")
-      let done = try await Claiming(home: nobody, ownerFolder: nil, makerCAFile: nil)
-        .run(device: device.endpoint.description, deviceId: provisioned.deviceId, person: "ada")
-      #expect(done.deviceId == provisioned.deviceId && !done.makerChecked)
+      #expect(!PrivateFiles.exists(nobody.ownerFolder))
+      #expect(try await claim(device, home).deviceId == provisioned.deviceId)
     }
   }
 
@@ -217,8 +201,8 @@ import Testing
       // The second owner trusts the maker, has an owner CA and the device's address: nothing of it helps.
       try MakerFolder.remember(try KeyFiles.certificate(home.makerFolder + "/maker-ca.pem"), other)
       let again = try await failure { try await claim(device, other) }
-      #expect(again.code == "wrong-device" && again.reason.contains("already has an owner"), "\(again)")
-      let (thief, _) = try OwnerFolder.openOrMake(other.ownerFolder, now_s: secondsNow())
+      #expect(again.code == "wrong-device" && again.reason.contains("--wipe"), "\(again)")
+      let thief = try makeOwner(other.ownerFolder)
       try thief.ensureAdmin("eve", now_s: secondsNow())
       let byAddress = try await failure {
         try await OwnedDevice(home: other, device: device.endpoint.description).with { (client) throws(OperatorError) in
@@ -228,7 +212,7 @@ import Testing
       #expect(byAddress.code == "wrong-device", "\(byAddress)")
       try DeviceBook.update(other) { (book) throws(OperatorError) in
         try book.remember(
-          KnownDevice(deviceId: claimed.deviceId, address: device.endpoint.description, ownerId: thief.ownerId, person: "eve"))
+          KnownDevice(deviceId: claimed.deviceId, address: device.endpoint.description, ownerId: thief.owner.ownerId, person: "eve"))
       }
       let asOwn = try await failure {
         try await OwnedDevice(home: other, device: nil).with { (client) throws(OperatorError) in try await client.info() }
@@ -272,13 +256,13 @@ import Testing
   @Test func aDeviceThatLostItsOwnerIsRecognised() async throws {
     let (folder, home) = try makeHome()
     defer { withExtendedLifetime(folder) {} }
-    let (owner, _) = try OwnerFolder.openOrMake(home.ownerFolder, now_s: secondsNow())
+    let owner = try makeOwner(home.ownerFolder)
     try owner.ensureAdmin("ada", now_s: secondsNow())
     try await TestDevice.with(makerFolder: home.makerFolder) { device in
       let provisioned = try await provision(device, home)
       try DeviceBook.update(home) { (book) throws(OperatorError) in
         try book.remember(
-          KnownDevice(deviceId: provisioned.deviceId, address: device.endpoint.description, ownerId: owner.ownerId, person: "ada"))
+          KnownDevice(deviceId: provisioned.deviceId, address: device.endpoint.description, ownerId: owner.owner.ownerId, person: "ada"))
       }
       let error = try await failure {
         try await OwnedDevice(home: home, device: nil).with { (client) throws(OperatorError) in try await client.info() }
@@ -287,15 +271,15 @@ import Testing
     }
   }
 
-  @Test func anExpiredPersonIsToldBeforeTheDeviceIsAsked() async throws {
+  @Test func anExpiredMemberIsToldBeforeTheDeviceIsAsked() async throws {
     let (folder, home) = try makeHome()
     defer { withExtendedLifetime(folder) {} }
     let long_ago = secondsNow() - 200 * 86_400
-    let (owner, _) = try OwnerFolder.openOrMake(home.ownerFolder, now_s: long_ago)
+    let owner = try makeOwner(home.ownerFolder, now_s: long_ago)
     try owner.ensureAdmin("ada", now_s: long_ago)
-    let error = try await failure { try owner.credential("ada", now_s: secondsNow()) }
-    #expect(error.code == "certificate-expired" && error.reason.contains("people/ada.pem") && error.reason.contains("--renew"), "\(error)")
-    let early = try await failure { try owner.credential("ada", now_s: long_ago - 86_400) }
+    let error = try await failure { try owner.owner.credential("ada", now_s: secondsNow()) }
+    #expect(error.code == "certificate-expired" && error.reason.contains("members/ada.pem") && error.reason.contains("--renew"), "\(error)")
+    let early = try await failure { try owner.owner.credential("ada", now_s: long_ago - 86_400) }
     #expect(early.reason.contains("clock"), "\(early)")
   }
 }

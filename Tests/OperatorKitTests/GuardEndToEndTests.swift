@@ -12,8 +12,8 @@ import Testing
     let home = OperatorHome(path: folder.path + "/home")
     _ = try MakerFolder.make(home.makerFolder, home: home)
     try await TestDevice.with(makerFolder: home.makerFolder) { device in
-      _ = try await Provisioning(home: home, stationFolder: home.makerFolder).run(endpoint: device.endpoint, serialNumber: nil)
-      let claimed = try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil).run(device: nil, person: "ada", alias: "attic")
+      _ = try await device.provision(home)
+      let claimed = try await device.claim(home, alias: "attic")
       try await body(device, home, claimed)
     }
   }
@@ -39,7 +39,7 @@ import Testing
 
   @Test func aQuarantinedDeviceIsReleasedByItsAdmin() async throws {
     try await with { device, home, claimed in
-      _ = try OwnerFolder.open(home.ownerFolder).addPerson("linus", role: "operator")
+      _ = try OwnerFolder.open(home.ownerFolder).unlock(FixedPassphrase()).addMember("linus", role: "operator")
       let ada = try OwnedDevice(home: home, device: "attic")
       let calm = try await ada.guardState()
       #expect(calm.grade == "normal" && calm.cause == "none" && calm.event == 0 && calm.nonce.utf8.count == 64)

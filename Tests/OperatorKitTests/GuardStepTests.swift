@@ -10,14 +10,15 @@ import Testing
 @Suite struct GuardStepTests {
   static let device = DeviceIdentifier("00112233445566778899")!
   private let folder: TemporaryFolder
-  private let owner: OwnerFolder
+  private let unlocked: UnlockedOwner
+  private var owner: OwnerFolder { unlocked.owner }
   private let signer: StatementSigner
 
   init() throws {
     folder = try TemporaryFolder()
-    (owner, _) = try OwnerFolder.openOrMake(folder.path + "/owner", now_s: secondsNow())
-    try owner.ensureAdmin("ada", now_s: secondsNow())
-    signer = try StatementSigner(try owner.credential("ada", now_s: secondsNow()), owner: owner.identifier, purpose: "release a device")
+    unlocked = try makeOwner(folder.path + "/owner")
+    try unlocked.ensureAdmin("ada", now_s: secondsNow())
+    signer = try StatementSigner(try unlocked.owner.credential("ada", now_s: secondsNow()), owner: unlocked.owner.identifier, purpose: "release a device")
   }
 
   private func state(_ grade: String, event: Int, nonce: String) -> ScriptedServer.Answer {
@@ -68,7 +69,7 @@ import Testing
     let statement = try #require(
       OwnerStatement(kind: kind, device: Self.device, event: proof.event, nonce: bytes(hexadecimal: proof.nonce) ?? [], body: body))
     let name = try statement.verify(
-      owner: owner.issuer.certificate.der, certificate: try Certificate(pem: proof.certificate).der,
+      owner: owner.authority.der, certificate: try Certificate(pem: proof.certificate).der,
       signature: try #require(bytes(hexadecimal: proof.signature)), time_s: secondsNow())
     #expect(name.text == "ada")
   }
@@ -120,7 +121,7 @@ import Testing
 
   @Test func onlyAnAdminSigns() throws {
     for role in ["viewer", "operator"] {
-      _ = try owner.addPerson(role, role: role)
+      _ = try unlocked.addMember(role, role: role)
       let credential = try owner.credential(role, now_s: secondsNow())
       #expect {
         try StatementSigner(credential, owner: owner.identifier, purpose: "release a device")
@@ -130,7 +131,7 @@ import Testing
           && error?.reason.contains("--as NAME") == true
       }
     }
-    let (stranger, _) = try OwnerFolder.openOrMake(folder.path + "/stranger", now_s: secondsNow())
+    let stranger = try makeOwner(folder.path + "/stranger").owner
     let ada = try owner.credential("ada", now_s: secondsNow())
     #expect { try StatementSigner(ada, owner: stranger.identifier, purpose: "x") } throws: { ($0 as? OperatorError)?.code == "file-malformed" }
   }
@@ -155,7 +156,7 @@ import Testing
     #expect(requests.map(\.line) == ["GET /v1/guard HTTP/1.1", "PUT /v1/cloud HTTP/1.1"])
     let order = try JSONDecoder().decode(CloudOrder.self, from: Data(requests[1].body.utf8))
     #expect(order.host == "broker.example" && order.port == 8883)
-    #expect(try Certificate(pem: order.authority) == owner.issuer.certificate)
+    #expect(try Certificate(pem: order.authority) == owner.authority)
     let destination = try #require(CloudDestination(host: "broker.example", port: 8883))
     try verify(try proof(requests[1]), OwnerStatement.bindCloud, body: destination.encoded)
     let (strange, _) = try await failure([state("normal", event: 0, nonce: one), cloud("elsewhere.example", 8883)]) {
@@ -195,7 +196,7 @@ import Testing
     }
     let authority = folder.path + "/owner/ca.pem"
     #expect(refusal("broker.example", authority) == nil)
-    #expect(refusal("broker.example", folder.path + "/owner/people/ada.pem")?.reason.contains("can sign no others") == true)
+    #expect(refusal("broker.example", folder.path + "/owner/members/ada.pem")?.reason.contains("can sign no others") == true)
     #expect(refusal("broker.example", folder.path + "/owner/ca.key")?.code == "file-malformed")
     #expect(refusal("broker.example", folder.path + "/none")?.code == "file-missing")
     #expect(refusal("broker.example", authority, now_s: secondsNow() + 30 * 365 * 86_400)?.code == "certificate-expired")

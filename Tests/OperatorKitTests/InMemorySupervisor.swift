@@ -22,6 +22,8 @@ final class InMemorySupervisor: Sendable {
     /// When the grade ends by itself, milliseconds of `BootClock`.
     var ends_ms: UInt64?
     var owner: (device: DeviceIdentifier, certificate: [UInt8])?
+    /// The owner's revocation list, DER; empty before the first.
+    var revocations: [UInt8] = []
     var destinations: [CloudDestination] = []
 
     var report: GradeReport {
@@ -60,7 +62,7 @@ final class InMemorySupervisor: Sendable {
     thread.start()
     thread.submit { _ in
       defer { thread.shutdownGracefully { _ in } }
-      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.largeSize)
+      var buffer = [UInt8](repeating: 0, count: SupervisorPacket.maximumSize)
       while true {
         // A short wait each time: the end of a grade is seen between two packets.
         var wanted = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
@@ -87,6 +89,10 @@ final class InMemorySupervisor: Sendable {
       state.withLock { state in state.owner = DeviceIdentifier(hexadecimal(device)).map { ($0, certificate) } }
       send(.answer(request: request, .done))
     case .statement(let request, let statement): send(.answer(request: request, carryOut(statement)))
+    case .wipeByLabel(let request): send(.answer(request: request, .done))
+    case .revocations(let request, let list):
+      state.withLock { $0.revocations = list }
+      send(.answer(request: request, .done))
     case .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
     }
   }
@@ -115,12 +121,13 @@ final class InMemorySupervisor: Sendable {
   }
 
   private func carryOut(_ signed: SignedStatement) -> RequestOutcome {
-    let (owner, report) = state.withLock { ($0.owner, $0.report) }
+    let (owner, revocations, report) = state.withLock { ($0.owner, $0.revocations, $0.report) }
     guard let owner else { return .notPermitted }
     guard signed.event == report.event, signed.nonce == report.nonce else { return .stale }
     guard
       let statement = OwnerStatement(kind: signed.kind.rawValue, device: owner.device, event: signed.event, nonce: signed.nonce, body: signed.body),
-      (try? statement.verify(owner: owner.certificate, certificate: signed.certificate, signature: signed.signature, time_s: secondsNow())) != nil
+      (try? statement.verify(
+        owner: owner.certificate, certificate: signed.certificate, signature: signed.signature, revocations: revocations, time_s: secondsNow())) != nil
     else { return .notPermitted }
     switch signed.kind {
     case .release: change(to: .normal, .released, evidence: "")

@@ -14,7 +14,8 @@ import Testing
 final class TestBroker {
   let folder: TemporaryFolder
   let home: OperatorHome
-  let owner: OwnerFolder
+  let unlocked: UnlockedOwner
+  var owner: OwnerFolder { unlocked.owner }
   let authority: CertificateIssuer
   private(set) var port: UInt16 = 0
   private var process: Process?
@@ -27,9 +28,9 @@ final class TestBroker {
     folder = try TemporaryFolder()
     home = OperatorHome(path: folder.path + "/home")
     let now_s = secondsNow()
-    (owner, _) = try OwnerFolder.openOrMake(home.ownerFolder, now_s: now_s)
-    try owner.ensureAdmin("ada", now_s: now_s)
-    _ = try owner.addPerson("grace", role: "viewer")
+    unlocked = try makeOwner(home.ownerFolder, now_s: now_s)
+    try unlocked.ensureAdmin("ada", now_s: now_s)
+    _ = try unlocked.addMember("grace", role: "viewer")
     let key = try PrivateKey.generateP256()
     authority = try CertificateIssuer(certificate: MakerAuthorityProfile.make(name: "Test broker", key: key, now_s: now_s), key: key)
     let serverKey = try PrivateKey.generateP256()
@@ -157,7 +158,7 @@ final class TestCloudDevice: Sendable {
   init(_ broker: TestBroker, answer: (@Sendable (MQTTMessage) -> (type: String, body: String)?)? = nil) throws {
     let key = try PrivateKey.generateP256()
     identifier = InitialDeviceProfile.identifier(key.publicKey)
-    let certificate = try broker.owner.issuer.issue(
+    let certificate = try broker.unlocked.issuer.issue(
       OperationalDeviceProfile.template(owner: broker.owner.identifier, device: identifier, now_s: secondsNow()), publicKey: key.publicKey)
     self.broker = (try #require(NetworkAddress("127.0.0.1")), broker.port)
     let tls = try LibraryClientContext(

@@ -3,6 +3,7 @@ import DeviceCore
 import FoundationEssentials
 import Foundations
 import Glibc
+import Identity
 import NIOPosix
 import SupervisorLink
 import Synchronization
@@ -13,6 +14,8 @@ import Testing
 /// A real device of DeviceCore in this process, on a port of its own, with a supervisor that only keeps lines in memory.
 final class TestDevice: Sendable {
   let endpoint: Endpoint
+  /// That of its last provisioning.
+  private let lastLabel = Mutex<DeviceLabel?>(nil)
   private let supervisor: InMemorySupervisor
   private let running: Task<Void, any Error>
 
@@ -24,14 +27,15 @@ final class TestDevice: Sendable {
 
   /// Runs `body` with a blank device that pins the CA in `makerFolder`.
   static func with<Value>(makerFolder: String, _ body: (TestDevice) async throws -> Value) async throws -> Value {
-    let folder = try TemporaryFolder()
+    let (identity, folder) = (try TemporaryFolder(), try TemporaryFolder())
     var ends: [CInt] = [-1, -1]
     try #require(socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
     let supervisor = InMemorySupervisor(descriptor: ends[0])
     let maker = try PrivateFiles.read(makerFolder + "/maker-ca.der")
     let (listening, announce) = AsyncStream.makeStream(of: Int.self)
     let configuration = RuntimeConfiguration(
-      stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual", firmwareVersion: "0.0.1",
+      identityFolder: identity.path, stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual",
+      firmwareVersion: "0.0.1",
       variant: "host",
       clockFloor_s: 0, onListening: { _, port in announce.yield(port) })
     let link = ends[1]
@@ -50,12 +54,42 @@ final class TestDevice: Sendable {
     do {
       let value = try await body(device)
       await device.end()
-      withExtendedLifetime(folder) {}
+      withExtendedLifetime((identity, folder)) {}
       return value
     } catch {
       await device.end()
       Issue.record("the device's log:\n\(supervisor.lines.withLock { $0.joined(separator: "\n") })")
       throw error
+    }
+  }
+
+  /// Provisions it as the station of `home` does.
+  func provision(_ home: OperatorHome) async throws -> ProvisionedDevice {
+    let done = try await Provisioning(home: home, stationFolder: home.makerFolder).run(endpoint: endpoint, serialNumber: nil)
+    let label = try LabelSource.read(done.labelFile)
+    lastLabel.withLock { $0 = label }
+    return done
+  }
+
+  /// Its label; one of nothing where it was never provisioned.
+  func label() throws -> DeviceLabel {
+    if let label = lastLabel.withLock({ $0 }) { return label }
+    let serialNumber = try #require(LabelSerialNumber("NOTHING"))
+    return try #require(DeviceLabel(serialNumber: serialNumber, keyHash: [UInt8](repeating: 0, count: 32), code: try LabelCode.random()))
+  }
+
+  /// Claims it, with a finger on its button.
+  func claim(
+    _ home: OperatorHome, label: DeviceLabel? = nil, device: String? = nil, alias: String? = nil, wipes: Bool = false
+  ) async throws -> ClaimedDevice {
+    var patience = ClaimPatience()
+    patience.poll_ms = 20
+    return try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil, passphrases: FixedPassphrase()).run(
+      device: device ?? endpoint.description, label: try label ?? self.label(), person: "ada", alias: alias, wipes: wipes, patience: patience
+    ) { step in
+      guard case .pressButton = step else { return }
+      press(true)
+      press(false)
     }
   }
 

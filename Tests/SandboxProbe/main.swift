@@ -41,6 +41,7 @@ func bindTCP(port: UInt16) -> CInt {
 }
 
 switch arguments[1] {
+case "vault": end(try vaultWorks(in: folder))
 case "work":
   // Everything that the runtime's libraries do: event loops, sockets, timers, tasks, files.
   let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)

@@ -83,6 +83,10 @@ struct PacketFixtureTests {
       .statement(request: 14, statement))
     // kind 8b destination addresses: request 15, one address of 4 bytes, 192.0.2.1
     try expect("01 8b 0000000f 01 04 c0000201", .destinationAddresses(request: 15, [#require(NetworkAddress("192.0.2.1"))]))
+    // kind 8c wipe by label: request 16
+    try expect("01 8c 00000010", .wipeByLabel(request: 16))
+    // kind 8d revocations (a packet of the list's size): request 17, a list of 3 bytes
+    try expect("01 8d 00000011 0003 308201", .revocations(request: 17, [0x30, 0x82, 0x01]))
   }
 
   private func expect(_ digits: String, _ message: SupervisorMessage) throws {

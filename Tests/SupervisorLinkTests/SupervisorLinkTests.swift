@@ -48,7 +48,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<12, using: &self) {
+    switch Int.random(in: 0..<13, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -76,7 +76,7 @@ extension SeededGenerator {
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<11, using: &self) {
+    switch Int.random(in: 0..<12, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -95,6 +95,8 @@ extension SeededGenerator {
         signature: bytes(0...80))
       return statement.map { .statement(request: number32(), $0) } ?? .ready
     case 9: return .destinationAddresses(request: number32(), addresses())
+    case 10: return .wipeByLabel(request: number32())
+    case 11: return .revocations(request: number32(), bytes(0...11_000))
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }
@@ -168,7 +170,7 @@ struct SupervisorLinkTests {
     #expect(refusal(ofRuntime: Array(ready.dropLast())) == "packet-size")
     #expect(refusal(ofRuntime: ready + [0]) == "packet-size")
     #expect(refusal(ofRuntime: changed(ready, at: 0, to: 2)) == "packet-version")
-    #expect(refusal(ofRuntime: changed(ready, at: 1, to: 0x8c)) == "packet-kind")
+    #expect(refusal(ofRuntime: changed(ready, at: 1, to: 0xff)) == "packet-kind")
     // A kind that carries a certificate comes in a large packet only, and no other does.
     #expect(refusal(ofRuntime: changed(ready, at: 1, to: 0x89)) == "packet-size")
     #expect(refusal(ofRuntime: ready + [UInt8](repeating: 0, count: 1_024)) == "packet-size")

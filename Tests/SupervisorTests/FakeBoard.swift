@@ -136,6 +136,7 @@ final class FakeBoard: Board {
   var networkPolicy: any NetworkPolicy { fakePolicy }
   let rootOfTrust: any RootOfTrust = FakeRootOfTrust()
   var console: (any Console)? { fakeConsole }
+  let runtimeIdentityFolder = "/nonexistent"
   let runtimeStateFolder = "/nonexistent"
   let runtimeUser: (uid: UInt32, gid: UInt32)? = nil
   func restart() -> Never { fatalError("a test ends the loop itself") }

@@ -124,12 +124,19 @@ struct Rig {
   let host: FakeHost
   let supervisor: Supervisor
 
+  /// Stands in a revocation list for the admin whose statements the rig believes.
+  static let withdrawn: UInt8 = 0xad
+
   init(limits: SupervisorLimits = SupervisorLimits()) {
     board = FakeBoard(journal: journal)
     host = FakeHost(journal: journal)
-    supervisor = Supervisor(board: board, host: host, limits: limits) { statement, _, _ in
-      statement.signature == [1] ? nil : "signature-invalid: it is not that of kim"
-    }
+    supervisor = Supervisor(
+      board: board, host: host, limits: limits,
+      verifyStatement: { statement, _, _, revocations in
+        guard !revocations.contains(Self.withdrawn) else { return "certificate-revoked: kim was withdrawn" }
+        return statement.signature == [1] ? nil : "signature-invalid: it is not that of kim"
+      },
+      verifyRevocations: { list, _, present in list.count > present.count ? nil : "certificate-profile: it does not grow" })
   }
 
   /// Turns until `condition` holds or the loop ends; at most `most` turns.

@@ -34,6 +34,16 @@ import Testing
     try check(refused, world, trust: nil)
   }
 
+  @Test func anAuthorityWithAWrongSignatureOfItsOwnIsNoAuthority() throws {
+    let world = try World()
+    var der = world.authority.certificate.der
+    // The last byte is one of the signature's.
+    der[der.count - 1] ^= 1
+    let broken = try Certificate(der: der)
+    let error = #expect(throws: TLSError.self) { _ = try world.server(trust: .authority([broken], requiredUsage: World.usage)) }
+    #expect(error?.code == "context-invalid" && error?.reason.contains("self-signed") == true)
+  }
+
   static let selfSigned: [Case] = [
     Case(testDescription: "no certificate", code: "certificate-missing", alert: .certificateRequired) { _ in nil },
     Case(testDescription: "expired", code: "certificate-expired", alert: .certificateExpired) {

@@ -130,9 +130,9 @@ def person_of(certificate):
     return name[1], bytes.fromhex(role[1]).decode("utf-8", "replace") if role else ""
 
 
-def people_of(owner):
-    """{name: role} of the owner's people who have a role."""
-    folder = owner / "people"
+def members_of(owner):
+    """{name: role} of the owner's members who have a role."""
+    folder = owner / "members"
     found = dict(person_of(path) for path in sorted(folder.glob("*.pem"))) if folder.is_dir() else {}
     return {name: role for name, role in found.items() if role}
 
@@ -207,7 +207,7 @@ def prepare(request):
     (folder / "clients.pem").write_text(clients, encoding="ascii")
     rights_file = folder / "rights"
     rights_file.touch(mode=0o600)
-    rights_file.write_text(rights(people_of(request.owner)), encoding="ascii")
+    rights_file.write_text(rights(members_of(request.owner)), encoding="ascii")
     text = configuration(folder, request.address, request.port, pwd.getpwuid(os.getuid()).pw_name)
     (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
     return folder

@@ -27,7 +27,7 @@ class Home(unittest.TestCase):
         self.addCleanup(self._temporary.cleanup)
         self.home = pathlib.Path(self._temporary.name).resolve()
         self.owner = self.home / "owner"
-        (self.owner / "people").mkdir(parents=True)
+        (self.owner / "members").mkdir(parents=True)
 
     def request(self, **changes):
         values = {
@@ -102,16 +102,16 @@ class FolderTests(Home):
 
     def test_people_and_their_roles(self):
         self.make_owner()
-        self.issue("operator", self.owner / "people/operator.pem", "admin")
-        self.issue("vera", self.owner / "people/vera.pem", "viewer")
-        self.issue("nobody", self.owner / "people/nobody.pem")
-        self.assertEqual(cloud.people_of(self.owner), {"operator": "admin", "vera": "viewer"})
+        self.issue("operator", self.owner / "members/operator.pem", "admin")
+        self.issue("vera", self.owner / "members/vera.pem", "viewer")
+        self.issue("nobody", self.owner / "members/nobody.pem")
+        self.assertEqual(cloud.members_of(self.owner), {"operator": "admin", "vera": "viewer"})
 
     def test_a_name_that_is_a_rule_is_refused(self):
         self.make_owner()
-        self.issue("a b#", self.owner / "people/x.pem", "admin")
+        self.issue("a b#", self.owner / "members/x.pem", "admin")
         with self.assertRaisesRegex(ToolchainError, "no person's name"):
-            cloud.people_of(self.owner)
+            cloud.members_of(self.owner)
 
     def test_keys_are_private_and_kept_and_the_server_is_made_anew_for_other_names(self):
         self.make_owner()

@@ -29,6 +29,8 @@ public protocol Board: AnyObject {
   var networkPolicy: any NetworkPolicy { get }
   var rootOfTrust: any RootOfTrust { get }
   var console: (any Console)? { get }
+  /// A folder that only the runtime's user may enter, for what survives a wipe: the device's own key, its maker's certificate, its label.
+  var runtimeIdentityFolder: String { get }
   /// A folder in memory that only the runtime's user may enter; its state lives there for as long as this boot.
   var runtimeStateFolder: String { get }
   /// The user and group that the runtime becomes; nil where it stays who it is (a development host).

@@ -68,6 +68,7 @@ public final class LinuxBoard: Board {
 
   public var name: String { parts.name }
   public var lines: [LineDescription] { parts.wiring.map(\.description) }
+  public var runtimeIdentityFolder: String { EarlyMount.runtimeFolder + "/identity" }
   public var runtimeStateFolder: String { EarlyMount.runtimeFolder + "/state" }
   public var runtimeUser: (uid: UInt32, gid: UInt32)? { parts.runtimeUser }
 
@@ -82,19 +83,21 @@ public final class LinuxBoard: Board {
     return phases
   }
 
-  /// The runtime's folder, in memory and closed to everyone else.
+  /// The runtime's folders, in memory and closed to everyone else.
   private var stateFolderPhase: BoardPhase {
-    let folder = runtimeStateFolder
+    let folders = [runtimeIdentityFolder, runtimeStateFolder]
     let user = parts.runtimeUser
     return BoardPhase(name: "runtime-state", isEssential: true) { () throws(BoardError) in
       guard mkdir(EarlyMount.runtimeFolder, 0o755) == 0 || errno == EEXIST else {
         throw .system(code: "mount-failed", call: "mkdir", subject: EarlyMount.runtimeFolder, number: errno)
       }
-      guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
-        throw .system(code: "mount-failed", call: "mkdir", subject: folder, number: errno)
-      }
-      guard chown(folder, user.uid, user.gid) == 0 else {
-        throw .system(code: "mount-failed", call: "chown", subject: folder, number: errno)
+      for folder in folders {
+        guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
+          throw .system(code: "mount-failed", call: "mkdir", subject: folder, number: errno)
+        }
+        guard chown(folder, user.uid, user.gid) == 0 else {
+          throw .system(code: "mount-failed", call: "chown", subject: folder, number: errno)
+        }
       }
     }
   }

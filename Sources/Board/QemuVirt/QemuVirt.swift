@@ -26,13 +26,14 @@ public enum QemuVirt {
       name: "qemu-virt", interface: "eth0", wiring: wiring, watchdogDevice: "/dev/watchdog", runtimeUser: runtimeUser,
       serialDevice: "/dev/ttyAMA0", simulatedChips: [simulator])
   #else
-    /// The machine's PL061 at 0x09030000, as the device tree gives it. Nothing is soldered to it; offset 3 is the power key.
+    /// The machine's PL061 at 0x09030000, as the device tree gives it. Nothing is soldered to it but the power key, at offset 3: it is the button, and
+    /// QEMU presses it for a tenth of a second when it is asked to power down. (ACPI is off, so nothing else listens to it.)
     private static let chip = "9030000.pl061"
 
     private static let wiring = [
       LineWiring(relay, chipLabel: chip, position: .offset(0)),
       LineWiring(statusLED, chipLabel: chip, position: .offset(1)),
-      LineWiring(button, chipLabel: chip, position: .offset(2)),
+      LineWiring(button, chipLabel: chip, position: .offset(3)),
     ]
 
     private static let parts = LinuxBoardParts(

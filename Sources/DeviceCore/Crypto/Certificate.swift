@@ -28,6 +28,8 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
   public let sanDNSNames: [String]
   /// Addresses in the subjectAltName, in order.
   public let sanAddresses: [NetworkAddress]
+  /// The hardware that it is the identity of (RFC 4108), as an IDevID has it: the hardware's type and its serial number, nil for none or more than one.
+  public let hardwareModule: (type: ASN1ObjectIdentifier, serialNumber: [UInt8])?
   /// Extended key usages, in order; empty where the extension is absent.
   public let ekuOIDs: [ASN1ObjectIdentifier]
   /// Whether basicConstraints makes it an authority.
@@ -99,7 +101,8 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
       guard let notBefore = seconds(X509_get0_notBefore(handle)), let notAfter = seconds(X509_get0_notAfter(handle)) else {
         throw OpenSSL.failure("malformed-input", "the certificate's validity is no time")
       }
-      guard let key = X509_get0_pubkey(handle), let keyDER = encode({ i2d_PUBKEY(key, $0) }) else {
+      // The key as the certificate has it: to encode it anew costs more than all the rest.
+      guard let key = X509_get0_pubkey(handle), let keyDER = encode({ i2d_X509_PUBKEY(X509_get_X509_PUBKEY(handle), $0) }) else {
         throw OpenSSL.failure("malformed-input", "the certificate's key cannot be read")
       }
       self.der = der
@@ -113,11 +116,14 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
       sanURIs = names.compactMap { if case .uri(let text) = $0 { text } else { nil } }
       sanDNSNames = names.compactMap { if case .dns(let text) = $0 { text } else { nil } }
       sanAddresses = names.compactMap { if case .address(let address) = $0 { address } else { nil } }
+      let modules = names.compactMap { if case .hardwareModule(let type, let serialNumber) = $0 { (type: type, serialNumber: serialNumber) } else { nil } }
+      hardwareModule = modules.count == 1 ? modules[0] : nil
       ekuOIDs = try readExtendedKeyUsages(handle)
       isAuthority = flags & UInt32(EXFLAG_CA) != 0
       isSelfIssued = flags & UInt32(EXFLAG_SI) != 0
-      publicKey = keyAlgorithm(key) == nil ? nil : try PublicKey(der: keyDER)
-      publicKeyDigest = sha256(keyDER)
+      let digest = sha256(keyDER)
+      publicKey = keyAlgorithm(key).map { PublicKey(retaining: key, algorithm: $0, der: keyDER, digest: digest) }
+      publicKeyDigest = digest
       self.handle = handle
       OpenSSL.clearErrors()
     } catch {
@@ -127,6 +133,9 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
   }
 
   deinit { X509_free(handle) }
+
+  /// The last second of validity of a borrowed `X509`, since 1970-01-01T00:00:00Z; nil where it is no time.
+  package static func notAfter_s(of handle: OpaquePointer) -> Int64? { seconds(X509_get0_notAfter(handle)) }
 
   /// The certificate as PEM (RFC 7468).
   public var pem: String { pemText(der, label: "CERTIFICATE") }
@@ -142,6 +151,9 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
     defer { OpenSSL.clearErrors() }
     return X509_verify(handle, key.handle) == 1
   }
+
+  /// Whether its own key made its signature, in its own name: nobody vouches for it.
+  public var isSelfSigned: Bool { isSelfIssued && publicKey.map(isSigned) ?? false }
 
   /// Whether it is valid at `time_s` by its own dates: nil, or why not.
   public func refusal(at time_s: Int64) -> CertificateRefusal? {

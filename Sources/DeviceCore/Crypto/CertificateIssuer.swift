@@ -3,7 +3,7 @@ internal import COpenSSL
 /// An authority's certificate and key: signs certificates.
 public struct CertificateIssuer: Sendable {
   public let certificate: Certificate
-  private let key: PrivateKey
+  let key: PrivateKey
 
   /// - Throws: `certificate-refused` where `certificate` is no authority or `key` is not its key.
   public init(certificate: Certificate, key: PrivateKey) throws(CryptoError) {

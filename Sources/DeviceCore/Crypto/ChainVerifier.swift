@@ -48,9 +48,12 @@ public struct ChainVerifier: Sendable {
   }
 
   /// Runs OpenSSL's verification in a prepared context: strict, at `time_s`, at most 3 authorities above the leaf.
-  package static func verify(_ context: OpaquePointer, time_s: Int64) throws(CertificateRefusal) {
+  ///
+  /// - Parameter checksAnchor: whether the signature that a self-signed end of the chain has made over itself is checked too. It proves nothing
+  ///   about who is trusted, and costs as much as the leaf's own: whoever verifies often checks it once, where the trust is set up.
+  package static func verify(_ context: OpaquePointer, time_s: Int64, checksAnchor: Bool = true) throws(CertificateRefusal) {
     guard let parameters = X509_STORE_CTX_get0_param(context) else { throw CertificateRefusal(.invalid, "no memory for a chain") }
-    X509_VERIFY_PARAM_set_flags(parameters, UInt(X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE))
+    X509_VERIFY_PARAM_set_flags(parameters, UInt(X509_V_FLAG_X509_STRICT | (checksAnchor ? X509_V_FLAG_CHECK_SS_SIGNATURE : 0)))
     X509_VERIFY_PARAM_set_depth(parameters, 3)
     X509_VERIFY_PARAM_set_auth_level(parameters, 2)
     X509_VERIFY_PARAM_set_time(parameters, time_t(time_s))

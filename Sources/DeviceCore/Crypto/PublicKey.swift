@@ -30,6 +30,15 @@ public final class PublicKey: @unchecked Sendable {
     digest = sha256(der)
   }
 
+  /// Takes a reference of its own to the key of a certificate that was parsed already: decoding it anew costs more than all the rest of it.
+  init(retaining handle: OpaquePointer, algorithm: KeyAlgorithm, der: [UInt8], digest: [UInt8]) {
+    EVP_PKEY_up_ref(handle)
+    self.handle = handle
+    self.algorithm = algorithm
+    self.der = der
+    self.digest = digest
+  }
+
   /// - Parameter der: SubjectPublicKeyInfo, at most 1 KiB, nothing after it.
   /// - Throws: `malformed-input`, `too-large`, `unsupported-key`.
   public convenience init(der: [UInt8]) throws(CryptoError) {

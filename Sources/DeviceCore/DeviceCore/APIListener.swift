@@ -1,6 +1,7 @@
 import Crypto
 import Foundations
 import Guard
+import Identity
 import LocalAPI
 import NIOConcurrencyHelpers
 import NIOCore
@@ -99,7 +100,9 @@ final class APIListener: Sendable {
           turns.done(number)
           guard let certificate = handshake.peer else { throw RuntimeError(code: "no-certificate", reason: "the client has no certificate") }
           let device = device
-          try api.configure(channel, connection: number) { device.judge(certificate, generation: credentials.generation) }
+          // Both are handlers of this channel and used on its event loop. A connection that cannot be named is one over which nothing can be proved.
+          let binding = { (try? tls.channelBinding(label: LabelProof.exporterLabel)) ?? [] }
+          try api.configure(channel, connection: number, binding: binding) { device.judge(certificate, generation: credentials.generation) }
         },
         refused: { [refusals, watch] error in
           refusals.note("a connection of \(peer) was refused: \(error)")
@@ -118,8 +121,8 @@ final class APIListener: Sendable {
     for channel in ledger.channels(except: connection) { channel.close(promise: nil) }
   }
 
-  /// Closes the connections of those whom the grade does not let in any more; the others go on.
-  func gradeChanged() {
+  /// Closes the connections of those who are not let in any more, by the grade or by the owner's revocation list; the others go on.
+  func review() {
     for channel in ledger.channels() { channel.pipeline.fireUserInboundEventTriggered(APIReview()) }
   }
 

@@ -20,10 +20,12 @@ struct CertificateRules: Sendable {
   // MARK: Callers
 
   /// Whose certificates the handshake accepts.
-  func clientTrust(_ phase: LifeCyclePhase, owner: Certificate?) -> ClientTrust {
+  ///
+  /// - Parameter isPresent: whether somebody stands at the device: then an owned one hears claimants too, who may wipe it by its label.
+  func clientTrust(_ phase: LifeCyclePhase, owner: Certificate?, isPresent: @escaping @Sendable () -> Bool) -> ClientTrust {
     switch (phase, owner) {
     case (.provisioned, _): .selfSigned
-    case (.owned, let owner?): .authority([owner], requiredUsage: HaechiObjectIdentifier.personUsage)
+    case (.owned, let owner?): .authorityOrSelfSigned([owner], requiredUsage: HaechiObjectIdentifier.personUsage, admits: isPresent)
     // Without an owner nobody but a station is let in, whatever else is the matter.
     case (.blank, _), (.damaged, _), (.owned, nil): .authority([maker], requiredUsage: HaechiObjectIdentifier.stationUsage)
     }
@@ -31,16 +33,25 @@ struct CertificateRules: Sendable {
 
   /// Who the holder of a certificate is in this state. That its chain is right was seen in the handshake.
   func identity(
-    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade
+    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
   ) throws(CertificateRefusal) -> CallerIdentity {
     let identity: CallerIdentity =
       switch (phase, owner) {
       case (.provisioned, _): ClaimantProfile.check(peer)
+      // Nobody but its own key speaks for it: whatever it names, it is a claimant's or nobody's.
+      case (.owned, _?) where peer.isSelfSigned: try claimant(peer, isPresent: isPresent)
       case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
       case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
       }
     if let refusal = Self.refusal(identity, grade: grade) { throw refusal }
     return identity
+  }
+
+  private func claimant(_ peer: Certificate, isPresent: Bool) throws(CertificateRefusal) -> CallerIdentity {
+    guard isPresent else {
+      throw CertificateRefusal(.untrusted, "\(peer.subject) is self-signed, and this device has an owner; its button was not pressed lately")
+    }
+    return ClaimantProfile.check(peer)
   }
 
   /// Whom a grade does not let in: in `restricted` other devices, in `quarantined` all but the owner's admins, in `locked` all.
@@ -56,22 +67,26 @@ struct CertificateRules: Sendable {
     return mayEnter ? nil : CertificateRefusal(.profile, "the device is \(grade.word), in which \(identity) is not served")
   }
 
-  func refusal(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade) -> CertificateRefusal? {
+  func refusal(
+    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
+  ) -> CertificateRefusal? {
     do {
-      _ = try identity(peer, phase: phase, owner: owner, grade: grade)
+      _ = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent)
       return nil
     } catch {
       return error
     }
   }
 
-  func caller(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade) -> CallerDecision {
+  func caller(
+    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
+  ) -> CallerDecision {
     do {
-      let identity = try identity(peer, phase: phase, owner: owner, grade: grade)
+      let identity = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent)
       switch identity {
       case .station: return .allowed(.station, name: identity.description)
       case .claimant: return .allowed(.claimant, name: identity.description)
-      case .person(_, _, let role): return .allowed(CallerRole(role), name: identity.description)
+      case .person(_, _, let role): return .allowed(CallerRole(role), name: identity.description, serial: peer.serial?.description)
       case .device: return .refused(reason: "Devices have no role here yet.")
       }
     } catch {
@@ -101,14 +116,15 @@ struct CertificateRules: Sendable {
       guard leaf.subjectSerialNumber == serialNumber else {
         throw CertificateRefusal(.profile, "\(leaf.subject) does not have the serial number \(serialNumber)")
       }
-      _ = try ChainVerifier(authorities: [maker], purpose: .server).verifiedChain(
-        leaf: leaf, intermediates: others, time_s: time_s(leaf, isKnown: isKnown))
+      // Only what was verified is kept: another certificate that came along is nobody's word, and TLS might refuse to show it.
+      return try ChainVerifier(authorities: [maker], purpose: .server).verifiedChain(
+        leaf: leaf, intermediates: others, time_s: time_s([leaf, maker] + others, isKnown: isKnown)
+      ).filter { $0 != maker }
     } catch let refusal as CertificateRefusal {
       throw refused(refusal, field: "certificateChain")
     } catch {
       throw .unprocessable("certificate-invalid", "The certificate chain cannot be checked.", field: "certificateChain")
     }
-    return [leaf] + others.filter { $0 != maker }
   }
 
   /// The owner CA in `pem`, or the problem that says why it is refused.
@@ -116,7 +132,7 @@ struct CertificateRules: Sendable {
     do {
       let certificate = try Certificate(pem: pem)
       let identifier = try OwnerAuthorityProfile.check(certificate)
-      if let refusal = certificate.refusal(at: time_s(certificate, isKnown: isKnown)) { throw refusal }
+      if let refusal = certificate.refusal(at: time_s([certificate], isKnown: isKnown)) { throw refusal }
       return Owner(certificate: certificate, identifier: identifier)
     } catch let refusal as CertificateRefusal {
       throw refused(refusal, field: "ownerCertificate")
@@ -135,19 +151,21 @@ struct CertificateRules: Sendable {
       let named = try OperationalDeviceProfile.check(leaf)
       guard named.owner == owner.identifier else { throw CertificateRefusal(.profile, "\(leaf.subject) is for the owner \(named.owner)") }
       guard named.device == device else { throw CertificateRefusal(.profile, "\(leaf.subject) is for the device \(named.device)") }
-      _ = try ChainVerifier(authorities: [owner.certificate], purpose: .server).verifiedChain(
-        leaf: leaf, intermediates: others, time_s: time_s(leaf, isKnown: isKnown))
+      return try ChainVerifier(authorities: [owner.certificate], purpose: .server).verifiedChain(
+        leaf: leaf, intermediates: others, time_s: time_s([leaf, owner.certificate] + others, isKnown: isKnown)
+      ).filter { $0 != owner.certificate }
     } catch let refusal as CertificateRefusal {
       throw refused(refusal, field: "certificateChain")
     } catch {
       throw .unprocessable("certificate-invalid", "The certificate chain cannot be checked.", field: "certificateChain")
     }
-    return [leaf] + others.filter { $0 != owner.certificate }
   }
 
-  private func time_s(_ certificate: Certificate, isKnown: Bool) -> Int64 {
+  /// Now; for what is known a moment at which all of `certificates` were valid.
+  private func time_s(_ certificates: [Certificate], isKnown: Bool) -> Int64 {
     let now_s = clock.now_s()
-    return isKnown ? max(certificate.notBefore_s, min(now_s, certificate.notAfter_s - 1)) : now_s
+    guard isKnown, let begin_s = certificates.map(\.notBefore_s).max(), let end_s = certificates.map(\.notAfter_s).min() else { return now_s }
+    return max(begin_s, min(now_s, end_s - 1))
   }
 
   private func chain(_ pem: String) throws(Problem) -> (leaf: Certificate, others: [Certificate]) {

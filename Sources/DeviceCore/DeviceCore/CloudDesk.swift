@@ -83,6 +83,12 @@ final class CloudDesk: Sendable {
     use()
   }
 
+  /// The device has no owner any more.
+  func forget() {
+    state.withLockedValue { $0.binding = nil }
+    use()
+  }
+
   /// What the supervisor lets through.
   func declared(_ report: DestinationReport) {
     state.withLockedValue { $0.declared = report }

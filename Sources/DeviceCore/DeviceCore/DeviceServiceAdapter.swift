@@ -15,6 +15,7 @@ struct DeviceServiceAdapter: DeviceService {
   let grades: GradeHolder
   let statements: StatementDesk
   let cloudDesk: CloudDesk
+  let revocationDesk: RevocationDesk
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -68,10 +69,20 @@ struct DeviceServiceAdapter: DeviceService {
 
   func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument {
     let binding = try cloudDesk.check(request)
+    let owner = device.owner
     try await statements.send(.bindCloud, request, body: binding.destination.encoded)
+    // A wipe may have come in between: nothing of this owner's is written after it.
+    try device.beginOwned(by: owner)
+    defer { device.end() }
     try cloudDesk.bind(binding)
     hub.log.append(.notice, source: "cloud", "\(caller) bound the device to \(binding.destination)")
     return cloudDesk.document()
+  }
+
+  func revocations() -> RevocationsDocument { revocationDesk.document() }
+
+  func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument {
+    try await revocationDesk.put(request, caller: caller, serial: serial)
   }
 
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
@@ -81,19 +92,20 @@ struct DeviceServiceAdapter: DeviceService {
   }
 
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
-    try device.provision(serialNumber: request.serialNumber, chainPEM: request.certificateChain, connection: connection)
+    try await device.provision(
+      serialNumber: request.serialNumber, chainPEM: request.certificateChain, label: request.label, connection: connection)
     return lifeCycle()
   }
 
-  func claimOffer() async throws(Problem) -> ClaimOfferDocument {
-    ClaimOfferDocument(deviceId: device.identifier.text, certificateRequest: try device.operationalRequest())
-  }
+  func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument { try device.claimOffer(binding: binding) }
 
-  func claim(_ request: ClaimRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
-    try await device.claim(ownerPEM: request.ownerCertificate, chainPEM: request.certificateChain, connection: connection) {
-      (owner) async throws(Problem) in
-      try await statements.pin(owner, of: device.identifier)
-    }
+  func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
+    let order = ClaimOrder(
+      owner: request.ownerCertificate, chain: request.certificateChain, proof: request.proof, binding: binding, caller: caller, connection: connection)
+    let permissions = ClaimPermissions(
+      pin: { (owner) async throws(Problem) in try await statements.pin(owner, of: device.identifier) },
+      wipe: { () async throws(Problem) in try await statements.askForWipe() })
+    try await device.claim(order, permissions)
     return lifeCycle()
   }
 

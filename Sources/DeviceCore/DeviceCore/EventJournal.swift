@@ -37,6 +37,7 @@ final class EventJournal: Sendable {
     case .input(let input): try? StreamEvent(name: "input", identifier: nil, document: input)
     case .grade(let grade): try? StreamEvent(name: "grade", identifier: nil, document: grade)
     case .cloud(let cloud): try? StreamEvent(name: "cloud", identifier: nil, document: cloud)
+    case .claim(let claim): try? StreamEvent(name: "claim", identifier: nil, document: claim)
     }
   }
 }

@@ -6,6 +6,7 @@ import SupervisorLink
 final class Inbox: Sendable {
   private let hub: DeviceHub
   private let grades: GradeHolder
+  private let presence = NIOLockedValueBox<Presence?>(nil)
   private struct Introduction {
     var hasPhases = false
     var isComplete = false
@@ -34,7 +35,9 @@ final class Inbox: Sendable {
     case .phase(let report): hub.update { if $0.phases.count < DeviceHub.maximumPhases { $0.phases.append(report) } }
     case .phasesComplete: introduction.withLockedValue { $0.hasPhases = true }
     case .line(let name, let isOutput, let value): hub.announceLine(name.text, isOutput: isOutput, value: value)
-    case .input(let name, let value, let at_us): hub.inputChanged(name.text, value: value, at_us: at_us)
+    case .input(let name, let value, let at_us):
+      if name.text == SupervisorPacket.presenceLine, value { presence.withLockedValue { $0 }?.press() }
+      hub.inputChanged(name.text, value: value, at_us: at_us)
     case .answer: return
     case .link(let up):
       hub.update { $0.linkUp = up }
@@ -58,6 +61,9 @@ final class Inbox: Sendable {
   }
 
   @Sendable func finish(_ ending: Ending) { endingContinuation.yield(ending) }
+
+  /// Opens `presence` at each press of the button from now on.
+  func followButton(_ presence: Presence) { self.presence.withLockedValue { $0 = presence } }
 
   /// Calls `follower`, which must not wait, with the state of the link now if it is up, and with each change.
   func followLink(_ follower: @escaping @Sendable (Bool) -> Void) {

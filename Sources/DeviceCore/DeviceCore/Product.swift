@@ -1,5 +1,6 @@
 public import BoardAPI
 public import Foundations
+public import Vault
 
 /// What a fork writes: the product. It declares what the device has, and runs.
 ///
@@ -46,9 +47,12 @@ public struct ProductDescription: Sendable {
   public let inputs: [String]
   /// An output that only the product sets: a status LED.
   public let indicator: String?
+  /// What the product keeps over restarts, each with its purpose and its life: `[settings.declaration, history.declaration]`.
+  public let kinds: [VaultKind]
 
   public init(
-    manufacturer: String, model: String, readings: [Reading], actuators: [Actuator], inputs: [String], indicator: String? = nil
+    manufacturer: String, model: String, readings: [Reading], actuators: [Actuator], inputs: [String], indicator: String? = nil,
+    kinds: [VaultKind] = []
   ) {
     self.manufacturer = manufacturer
     self.model = model
@@ -56,6 +60,7 @@ public struct ProductDescription: Sendable {
     self.actuators = actuators
     self.inputs = inputs
     self.indicator = indicator
+    self.kinds = kinds
   }
 }
 
@@ -90,6 +95,8 @@ public struct ProductContext: Sendable {
   let sensors: any Sensors
   let phase: @Sendable () -> LifeCyclePhase
   let gradeNow: @Sendable () -> Grade
+  /// The product's settings and history, of the kinds that it declares.
+  public internal(set) var store = ProductStore.none
 
   /// Measures now. Throws `BoardError` where the sensor does not answer.
   public func measure(_ quantity: Quantity) async throws -> Measurement { try await sensors.measure(quantity) }

@@ -22,14 +22,20 @@ public func runRuntime(configuration: RuntimeConfiguration, product: any Product
   let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.eventLoopCount))
   let threads = NIOThreadPool(numberOfThreads: 1)
   threads.start()
+  let storageThreads = NIOThreadPool(numberOfThreads: 1)
+  storageThreads.start()
   do {
-    try await Runtime(configuration: configuration, product: product, sensors: sensors, group: group, threads: threads).run(link: link)
+    try await Runtime(
+      configuration: configuration, product: product, sensors: sensors, group: group, threads: threads, storageThreads: storageThreads
+    ).run(link: link)
   } catch {
     try? await threads.shutdownGracefully()
+    try? await storageThreads.shutdownGracefully()
     try? await group.shutdownGracefully()
     throw error
   }
   try await threads.shutdownGracefully()
+  try await storageThreads.shutdownGracefully()
   try await group.shutdownGracefully()
 }
 
@@ -46,6 +52,8 @@ struct Runtime {
   let group: MultiThreadedEventLoopGroup
   /// For what waits for others: names that are looked up.
   let threads: NIOThreadPool
+  /// For what waits for the medium, which must not wait for names.
+  let storageThreads: NIOThreadPool
 
   func run(link: CInt) async throws {
     let clock = WallClock(floor_s: configuration.clockFloor_s)
@@ -78,15 +86,22 @@ struct Runtime {
     try await inbox.waitForIntroduction(deadline_ms: Self.introductionDeadline_ms)
     checkLines(hub, log)
 
-    let device = try Device.load(folder: configuration.stateFolder, maker: try makerAuthority(), clock: clock, log: log, grades: grades)
+    let stateFolder = StateFolder(path: configuration.stateFolder)
+    let device = try await Device.load(
+      identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, maker: try makerAuthority(), clock: clock, log: log,
+      grades: grades)
+    inbox.followButton(device.gate.presence)
+    device.gate.onEvent { hub.events.append(.claim($0)) }
     let statements = StatementDesk(supervisor: supervisor)
     let cloudHost = CloudHost(device: device, hub: hub, supervisor: supervisor, threads: threads)
     let cloudLink = CloudLink(device: device.identifier, host: cloudHost, clock: clock)
     let cloudDesk = CloudDesk(
-      folder: StateFolder(path: configuration.stateFolder), ports: configuration.cloudPorts, hub: hub, clock: clock, link: cloudLink)
+      folder: stateFolder, ports: configuration.cloudPorts, hub: hub, clock: clock, link: cloudLink)
     cloudHost.onChange(cloudDesk.changed)
+    let revocationDesk = RevocationDesk(device: device, folder: configuration.stateFolder, supervisor: supervisor, log: log)
     let service = DeviceServiceAdapter(
-      device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk)
+      device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
+      revocationDesk: revocationDesk)
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,
@@ -94,7 +109,9 @@ struct Runtime {
     inbox.followDestination(cloudDesk.declared)
     hub.onReading(cloudDesk.publish)
     followGrades(grades, hub, listener, cloudDesk)
+    revocationDesk.onChange(listener.review)
     await pinOwner(device, statements, log)
+    await revocationDesk.pin()
     device.onChange { connection in
       do {
         try listener.stateChanged(by: connection)
@@ -102,8 +119,12 @@ struct Runtime {
         // The old rules must not go on serving: the runtime ends, and the next one starts with the new state.
         inbox.finish(.failed("the new state cannot be served: \(error)"))
       }
+      if device.owner == nil { cloudDesk.forget() }
+      revocationDesk.ownerChanged()
       cloudLink.credentialChanged()
     }
+    let store = try await ProductStore.open(
+      folder: configuration.stateFolder, kinds: product.description.kinds, threads: storageThreads, clock: clock, log: log)
     let addressClient = try await startAddressClient(device.identifier, supervisor, inbox, hub)
     let address = try await listener.start(host: configuration.host, port: configuration.port)
     log.append(.notice, source: "core", "serving \(address)")
@@ -112,7 +133,14 @@ struct Runtime {
 
     let ending = try await withThrowingTaskGroup(of: Ending?.self) { tasks in
       tasks.addTask { try await beat(supervisor) }
-      tasks.addTask { try await runProduct(ProductContext(hub: hub, sensors: sensors, phase: { device.standing.phase }, gradeNow: { grades.grade })) }
+      tasks.addTask {
+        try await runProduct(
+          ProductContext(hub: hub, sensors: sensors, phase: { device.standing.phase }, gradeNow: { grades.grade }, store: store))
+      }
+      tasks.addTask {
+        await store.keepHouse(log)
+        return nil
+      }
       tasks.addTask {
         await setHostName(device.identifier, supervisor, log)
         return nil
@@ -121,6 +149,7 @@ struct Runtime {
         await cloudLink.run()
         return nil
       }
+      tasks.addTask { try await keepLockOut(device.gate) }
       tasks.addTask { await inbox.ending() }
       defer { tasks.cancelAll() }
       while let ending = try await tasks.next() {
@@ -129,6 +158,7 @@ struct Runtime {
       return .failed("nothing is left to run")
     }
     await addressClient?.stop()
+    await store.close(log)
     try await end(ending, listener, supervisor, log)
   }
 
@@ -181,6 +211,16 @@ struct Runtime {
       return Task.isCancelled ? nil : .failed("the product failed: \(error)")
     }
     return Task.isCancelled ? nil : .failed("the product ended by itself")
+  }
+
+  /// A lock of an hour is written down six times, which a flash memory does not feel.
+  private static let lockOutKept_s: Int64 = 600
+
+  private func keepLockOut(_ gate: ClaimGate) async throws -> Ending? {
+    while true {
+      try await Task.sleep(for: .seconds(Self.lockOutKept_s))
+      await gate.keepWait()
+    }
   }
 
   private func setHostName(_ identifier: DeviceIdentifier, _ supervisor: SupervisorClient, _ log: DeviceLog) async {

@@ -1,6 +1,8 @@
 /// What the runtime is told at its start.
 public struct RuntimeConfiguration: Sendable {
-  /// The folder that only the runtime's user may enter; it must exist. The runtime makes, replaces and removes files in it.
+  /// The folder of what survives a wipe; only the runtime's user may enter it, and it must exist. The runtime makes, replaces and removes files in it.
+  public var identityFolder: String
+  /// The folder of what a wipe destroys; as above.
   public var stateFolder: String
   /// The maker's CA certificate: DER or PEM, at most 16 KiB.
   public var makerCertificate: [UInt8]
@@ -29,10 +31,12 @@ public struct RuntimeConfiguration: Sendable {
   public var onListening: (@Sendable (_ address: String, _ port: Int) -> Void)?
 
   public init(
-    stateFolder: String, makerCertificate: [UInt8], host: String? = nil, port: Int = 8443, hardwareModel: String, firmwareVersion: String,
+    identityFolder: String, stateFolder: String, makerCertificate: [UInt8], host: String? = nil, port: Int = 8443, hardwareModel: String,
+    firmwareVersion: String,
     variant: String, clockFloor_s: Int64, eventLoopCount: Int = 1, dhcp: (socket: CInt, hardwareAddress: [UInt8])? = nil,
     notes: [String] = [], onListening: (@Sendable (_ address: String, _ port: Int) -> Void)? = nil
   ) {
+    self.identityFolder = identityFolder
     self.stateFolder = stateFolder
     self.makerCertificate = makerCertificate
     self.host = host

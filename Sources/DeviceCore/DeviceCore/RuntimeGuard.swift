@@ -29,7 +29,7 @@ extension Runtime {
       guard isNew else { return }
       hub.events.append(.grade(GradeEventDocument(report)))
       if report.grade >= .quarantined { hub.outputsAreSafe() }
-      listener.gradeChanged()
+      listener.review()
       cloudDesk.publish(report)
     }
     // A runtime that starts in another grade than normal shows and tells why.

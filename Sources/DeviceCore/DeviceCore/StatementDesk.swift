@@ -27,6 +27,22 @@ struct StatementDesk: Sendable {
     }
   }
 
+  /// Asks whether the device may be wiped by its label. The supervisor has seen the button itself; it restarts the machine soon after.
+  func askForWipe() async throws(Problem) {
+    let outcome: RequestOutcome
+    do throws(SupervisorError) {
+      outcome = try await supervisor.request { .wipeByLabel(request: $0) }
+    } catch {
+      throw .unavailable("The supervisor could not be asked for a wipe: \(error.reason).")
+    }
+    switch outcome {
+    case .done: return
+    case .notPermitted: throw .presenceNeeded("The supervisor has not seen the device's button pressed lately; press it and claim the device again.")
+    case .notInThisGrade: throw .conflict("not-in-this-grade", "The device's grade does not allow a wipe by label.")
+    default: throw .unavailable("The supervisor did not allow a wipe: \(outcome).")
+    }
+  }
+
   /// Sends a statement, and returns once the supervisor has carried it out.
   func send(_ kind: StatementKind, _ request: some SignedRequest, body: [UInt8]) async throws(Problem) {
     let statement = try statement(kind, request, body: body)

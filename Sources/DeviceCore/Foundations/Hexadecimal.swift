@@ -1,19 +1,23 @@
 /// Lower-case hexadecimal digits of bytes, two a byte.
 public func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-  let digits = Array("0123456789abcdef".utf8)
+  func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value }
   var text: [UInt8] = []
+  text.reserveCapacity(2 * bytes.underestimatedCount)
   for byte in bytes {
-    text.append(digits[Int(byte >> 4)])
-    text.append(digits[Int(byte & 15)])
+    text.append(digit(byte >> 4))
+    text.append(digit(byte & 15))
   }
   return String(decoding: text, as: UTF8.self)
 }
 
 /// The bytes of an even number of hexadecimal digits of either case, or nil where `text` is anything else.
 public func bytes(hexadecimal text: some StringProtocol) -> [UInt8]? {
+  // An array once, and not a call through the generic text for each digit: this stands in the way of every request.
+  let digits = Array(text.utf8)
   var result: [UInt8] = []
+  result.reserveCapacity(digits.count / 2)
   var high: UInt8?
-  for digit in text.utf8 {
+  for digit in digits {
     let value: UInt8
     switch digit {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")

@@ -36,6 +36,10 @@ public enum OwnerAuthorityProfile {
   /// The owner that `certificate` is the authority of, or a refusal where it is none.
   public static func check(_ certificate: Certificate) throws(CertificateRefusal) -> OwnerIdentifier {
     try checkAuthority(certificate, "an owner's authority")
+    // What it signs directly is all there is: a list of serial numbers then says exactly whom it withdraws.
+    guard certificate.pathLength == 0 else {
+      throw CertificateRefusal(.profile, "\(certificate.subject) allows authorities below it, and an owner's has none (a path length of 0)")
+    }
     let owner = OwnerIdentifier(authority: certificate)
     guard certificate.subjectCommonName == commonName(owner) else {
       throw CertificateRefusal(.profile, "the authority \(certificate.subject) is not named \"\(commonName(owner))\" after its key")
@@ -49,7 +53,7 @@ public enum OwnerAuthorityProfile {
 /// A clock that is a little slow must not refuse what was just made: certificates begin an hour ago.
 let backdating_s: Int64 = 3600
 /// How long an operational or personal certificate is valid: 90 days, so that forgetting one is not for ever.
-let leafValidity_s: Int64 = 90 * 86_400
+public let leafValidity_s: Int64 = 90 * 86_400
 
 private func checkAuthority(_ certificate: Certificate, _ what: String) throws(CertificateRefusal) {
   guard let key = certificate.publicKey, key.algorithm == .p256 else {

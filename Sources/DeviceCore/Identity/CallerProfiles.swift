@@ -15,10 +15,8 @@ public enum StationProfile {
 
   /// The station that `certificate` belongs to, or a refusal. The chain is the caller's to verify.
   public static func check(_ certificate: Certificate) throws(CertificateRefusal) -> CallerIdentity {
-    guard certificate.ekuOIDs.contains(HaechiObjectIdentifier.stationUsage) else {
-      throw CertificateRefusal(.purpose, "\(certificate.subject) is not a station's certificate")
-    }
-    guard let name = certificate.subjectCommonName, !certificate.isAuthority else {
+    if let refusal = LeafPolicy.station.refusal(of: certificate) { throw refusal }
+    guard let name = certificate.subjectCommonName else {
       throw CertificateRefusal(.profile, "the station's certificate \(certificate.subject) has no common name")
     }
     return .station(name: name)
@@ -27,21 +25,23 @@ public enum StationProfile {
 
 /// A person of an owner, or a person's tool.
 public enum PersonProfile {
-  /// What the owner's authority signs: 90 days. `now_s`: seconds since 1970 UTC.
-  public static func template(owner: OwnerIdentifier, name: PersonName, role: Role, now_s: Int64) -> CertificateTemplate {
+  /// What the owner's authority signs. `validity_s`: how long, 90 days unless said otherwise. `now_s`: seconds since 1970 UTC.
+  public static func template(
+    owner: OwnerIdentifier, name: PersonName, role: Role, validity_s: Int64 = leafValidity_s, now_s: Int64
+  ) -> CertificateTemplate {
     CertificateTemplate(
-      kind: .leaf, subject: DistinguishedName(commonName: name.text), notBefore_s: now_s - backdating_s, notAfter_s: now_s - backdating_s + leafValidity_s,
+      kind: .leaf, subject: DistinguishedName(commonName: name.text), notBefore_s: now_s - backdating_s, notAfter_s: now_s - backdating_s + validity_s,
       extendedKeyUsages: [HaechiObjectIdentifier.personUsage, .clientAuthentication],
       names: [.uri(IdentityURI.person(owner: owner, name).text)], extensions: [role.certificateExtension])
   }
 
   /// The person of `owner` that `certificate` names, with a known role, or a refusal. The chain is the caller's to verify.
   public static func check(_ certificate: Certificate, owner: OwnerIdentifier) throws(CertificateRefusal) -> CallerIdentity {
-    guard certificate.ekuOIDs.contains(HaechiObjectIdentifier.personUsage) else {
-      throw CertificateRefusal(.purpose, "\(certificate.subject) is not a person's certificate")
-    }
-    guard certificate.sanURIs.count == 1, case .person(let named, let name)? = IdentityURI(certificate.sanURIs[0]), !certificate.isAuthority else {
-      throw CertificateRefusal(.profile, "\(certificate.subject) is not named as a person of an owner is: \(certificate.sanURIs)")
+    if let refusal = LeafPolicy.person.refusal(of: certificate) { throw refusal }
+    guard certificate.sanURIs.count == 1, case .person(let named, let name)? = IdentityURI(certificate.sanURIs[0]),
+      certificate.subjectCommonName == name.text
+    else {
+      throw CertificateRefusal(.profile, "\(certificate.subject) is not named as a person of an owner is, twice the same: \(certificate.sanURIs)")
     }
     guard named == owner else {
       throw CertificateRefusal(.profile, "\(certificate.subject) is a person of the owner \(named), not of \(owner)")

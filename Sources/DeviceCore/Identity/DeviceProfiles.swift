@@ -20,9 +20,18 @@ public enum InitialDeviceProfile {
     return try CertificateRequest.make(key: key, subject: DistinguishedName(commonName: device.text), names: names(device))
   }
 
-  /// What the maker's authority signs. It has no end (802.1AR section 8.7). `serialNumber`: the maker's, 1…64 characters.
-  public static func template(device: DeviceIdentifier, serialNumber: String, now_s: Int64) -> CertificateTemplate {
-    template(device: device, subject: DistinguishedName(commonName: device.text, serialNumber: serialNumber), now_s: now_s)
+  /// What the maker's authority signs. It has no end (802.1AR section 8.7), and names the hardware twice, as 802.1AR sections 8.6 and 8.10.4 ask:
+  /// by the subject's serialNumber and by a hardwareModuleName (RFC 4108).
+  ///
+  /// - Parameters:
+  ///   - serialNumber: the maker's, 1…64 ASCII characters.
+  ///   - hardwareType: the maker's name for the model of the hardware.
+  public static func template(
+    device: DeviceIdentifier, serialNumber: String, hardwareType: ASN1ObjectIdentifier = HaechiObjectIdentifier.hardwareType, now_s: Int64
+  ) -> CertificateTemplate {
+    var template = template(device: device, subject: DistinguishedName(commonName: device.text, serialNumber: serialNumber), now_s: now_s)
+    template.names.append(.hardwareModule(type: hardwareType, serialNumber: Array(serialNumber.utf8)))
+    return template
   }
 
   /// The self-signed certificate of a blank device.
@@ -47,6 +56,9 @@ public enum InitialDeviceProfile {
       certificate.subjectCommonName == device.text, certificate.sanURIs == [IdentityURI.makerDevice(device).text],
       certificate.sanDNSNames == [device.hostName]
     else { throw CertificateRefusal(.profile, "\(certificate.subject) is not named after its own key, as a device's first certificate is") }
+    if let module = certificate.hardwareModule, module.serialNumber != certificate.subjectSerialNumber.map({ Array($0.utf8) }) {
+      throw CertificateRefusal(.profile, "\(certificate.subject) has another serial number than the hardware module that it names")
+    }
     return device
   }
 
@@ -84,10 +96,8 @@ public enum OperationalDeviceProfile {
 
   /// The owner and device that `certificate` names, or a refusal. The chain is the caller's to verify.
   public static func check(_ certificate: Certificate) throws(CertificateRefusal) -> (owner: OwnerIdentifier, device: DeviceIdentifier) {
-    guard certificate.ekuOIDs.contains(HaechiObjectIdentifier.deviceUsage) else {
-      throw CertificateRefusal(.purpose, "\(certificate.subject) is not a device's certificate")
-    }
-    guard certificate.sanURIs.count == 1, case .device(let owner, let device)? = IdentityURI(certificate.sanURIs[0]), !certificate.isAuthority,
+    if let refusal = LeafPolicy.operationalDevice.refusal(of: certificate) { throw refusal }
+    guard certificate.sanURIs.count == 1, case .device(let owner, let device)? = IdentityURI(certificate.sanURIs[0]),
       certificate.subjectCommonName == device.text, certificate.sanDNSNames == dnsNames(device)
     else { throw CertificateRefusal(.profile, "\(certificate.subject) is not named as a device of an owner is: \(certificate.sanURIs)") }
     return (owner, device)

@@ -12,4 +12,6 @@ public enum HaechiObjectIdentifier {
   public static let stationUsage = ASN1ObjectIdentifier(known: base + ".1.3")
   /// Extension that holds a person's role: UTF8String, not critical.
   public static let role = ASN1ObjectIdentifier(known: base + ".2.1")
+  /// The type of hardware in an IDevID (hwType, RFC 4108 section 5) where the maker has none of its own.
+  public static let hardwareType = ASN1ObjectIdentifier(known: base + ".3.1")
 }

@@ -55,11 +55,14 @@ public struct OwnerStatement: Hashable, Sendable {
   /// - Parameters:
   ///   - owner: the owner CA's certificate that was pinned at the claim, DER.
   ///   - certificate: the admin's certificate, DER; it must be signed by exactly that CA, without anything between.
+  ///   - revocations: the owner's newest revocation list, DER; empty before the first.
   ///   - time_s: when, in seconds since 1970 UTC: both certificates must be valid then.
   /// - Returns: the admin's name.
   /// - Throws: why it is refused; nothing of the statement may then be believed.
   @discardableResult
-  public func verify(owner: [UInt8], certificate: [UInt8], signature: [UInt8], time_s: Int64) throws(StatementRefusal) -> PersonName {
+  public func verify(
+    owner: [UInt8], certificate: [UInt8], signature: [UInt8], revocations: [UInt8] = [], time_s: Int64
+  ) throws(StatementRefusal) -> PersonName {
     let authority = try parse(owner, code: "owner-malformed", "the pinned owner CA")
     let leaf = try parse(certificate, code: "certificate-malformed", "the signer's certificate")
     let person: CallerIdentity
@@ -70,6 +73,7 @@ public struct OwnerStatement: Hashable, Sendable {
     } catch {
       throw StatementRefusal(error.code, error.reason)
     }
+    if !revocations.isEmpty { try checkRevocations(revocations, of: leaf) }
     guard case .person(_, let name, .admin) = person else {
       throw StatementRefusal("not-an-admin", "the statement is signed by \(person), and only an admin's counts")
     }
@@ -78,6 +82,19 @@ public struct OwnerStatement: Hashable, Sendable {
         "signature-invalid", "the signature is not that of \(name) over this statement for device \(device), event \(event)")
     }
     return name
+  }
+
+  private func checkRevocations(_ der: [UInt8], of leaf: Certificate) throws(StatementRefusal) {
+    let list: CertificateRevocationList
+    do throws(CryptoError) {
+      list = try CertificateRevocationList(der: der)
+    } catch {
+      throw StatementRefusal("revocations-malformed", "the owner's revocation list cannot be read", cause: error)
+    }
+    guard !list.revokes(leaf) else {
+      throw StatementRefusal(
+        CertificateRefusal.Kind.revoked.rawValue, "the certificate of \(leaf.subject) was withdrawn by list \(list.number) of its owner")
+    }
   }
 
   private func parse(_ der: [UInt8], code: String, _ what: String) throws(StatementRefusal) -> Certificate {
@@ -91,7 +108,7 @@ public struct OwnerStatement: Hashable, Sendable {
 
 /// Why a statement is not believed.
 ///
-/// Codes: those of `CertificateRefusal`; `owner-malformed`, `certificate-malformed`, `not-an-admin`, `signature-invalid`.
+/// Codes: those of `CertificateRefusal`; `owner-malformed`, `certificate-malformed`, `revocations-malformed`, `not-an-admin`, `signature-invalid`.
 public struct StatementRefusal: HaechiError {
   public let code: String
   public let reason: String

@@ -1,4 +1,5 @@
 import Foundations
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 
@@ -22,7 +23,7 @@ final class APISession: ChannelInboundHandler {
     /// The head is judged and the body is on its way.
     case receiving(RequestHead, Result<Route, RouteRefusal>)
     case answering
-    case streaming(EventStreamWriter)
+    case streaming(EventStreamWriter, Route)
     /// The last answer is written; what still comes is thrown away.
     case closing
   }
@@ -30,6 +31,7 @@ final class APISession: ChannelInboundHandler {
   private let router: Router
   private let limits: APILimits
   private let connection: UInt64
+  private let binding: () -> [UInt8]
   private let caller: @Sendable () -> CallerDecision
   private var state = State.idle
   /// Set when the answer under way is the last.
@@ -37,11 +39,14 @@ final class APISession: ChannelInboundHandler {
   private var subscription: FeedSubscription?
   private var keepAlive: RepeatedTask?
   private var stall: Scheduled<Void>?
+  /// Answers that the peer has not taken yet.
+  private var untaken = 0
 
-  init(router: Router, connection: UInt64, caller: @escaping @Sendable () -> CallerDecision) {
+  init(router: Router, connection: UInt64, binding: @escaping () -> [UInt8], caller: @escaping @Sendable () -> CallerDecision) {
     self.router = router
     self.limits = router.limits
     self.connection = connection
+    self.binding = binding
     self.caller = caller
   }
 
@@ -74,14 +79,14 @@ final class APISession: ChannelInboundHandler {
     switch verdict {
     case .failure(let refusal): refuse(head, refusal, closes: refusal.closes, context)
     case .success(let route):
-      // The body took its time: judge the caller again before anything happens.
-      if case .failure(let refusal) = router.route(head, caller: caller(), connection: connection) {
+      // A body took its time: judge the caller again before anything happens. A request without one is complete at once.
+      if head.bodyLength_bytes > 0, case .failure(let refusal) = router.route(head, caller: caller(), connection: connection) {
         return refuse(head, refusal, closes: refusal.closes, context)
       }
       state = .answering
-      switch router.answer(route, body: body) {
+      switch router.answer(route, body: body, binding: route.endpoint.isBound ? binding() : []) {
       case .ready(let response): finish(response, head, context)
-      case .stream(let feed): startStream(feed, context)
+      case .stream(let feed): startStream(feed, route, context)
       case .later(let operation):
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
@@ -127,17 +132,28 @@ final class APISession: ChannelInboundHandler {
     }
     let taken = context.eventLoop.makePromise(of: Void.self)
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-    // A peer that does not take its answer is given up.
-    stall = context.eventLoop.scheduleTask(in: .milliseconds(limits.stallDeadline_ms)) { bound.value.1.close(promise: nil) }
+    untaken += 1
     let linger = lingers ? limits.linger_ms : 0
     taken.futureResult.whenComplete { _ in
       let (session, context) = bound.value
-      session.stall?.cancel()
+      session.untaken -= 1
+      session.watchStall(context)
       guard closes else { return }
       if linger == 0 { return context.close(promise: nil) }
       context.eventLoop.scheduleTask(in: .milliseconds(linger)) { bound.value.1.close(promise: nil) }
     }
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: taken)
+    // Most answers are taken at once, and cost no timer.
+    if untaken > 0 { watchStall(context) }
+  }
+
+  /// A peer that does not take its answer is given up; each answer that it takes gives it the time anew.
+  private func watchStall(_ context: ChannelHandlerContext) {
+    stall?.cancel()
+    stall = nil
+    guard untaken > 0 else { return }
+    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+    stall = context.eventLoop.scheduleTask(in: .milliseconds(limits.stallDeadline_ms)) { bound.value.close(promise: nil) }
   }
 
   /// The fields of every answer. There is no Server field, and no Date: the clock may not be set yet (RFC 9110 section 6.6.1).
@@ -152,17 +168,28 @@ final class APISession: ChannelInboundHandler {
 
   // MARK: Streams
 
-  private func startStream(_ feed: Feed, _ context: ChannelHandlerContext) {
+  private func startStream(_ feed: Feed, _ route: Route, _ context: ChannelHandlerContext) {
     let writer = EventStreamWriter(limits: limits)
-    state = .streaming(writer)
+    state = .streaming(writer, route)
     let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: commonFields(.eventStream))
     context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
     let eventLoop = context.eventLoop
+    // Events that come faster than the loop turns are written together.
+    let arrived = NIOLockedValueBox<[StreamEvent]>([])
     subscription = router.service.subscribe(feed) { event in
+      let isFirst = arrived.withLockedValue { events in
+        events.append(event)
+        return events.count == 1
+      }
+      guard isFirst else { return }
       eventLoop.execute {
         let (session, context) = bound.value
-        session.pass(context) { $0.offer(event, context: context) }
+        let events = arrived.withLockedValue { events in
+          defer { events = [] }
+          return events
+        }
+        session.pass(context) { $0.offer(events, context: context) }
       }
     }
     keepAlive = context.eventLoop.scheduleRepeatedTask(
@@ -175,8 +202,8 @@ final class APISession: ChannelInboundHandler {
 
   /// Passes something on to the stream's reader, if it still may read.
   private func pass(_ context: ChannelHandlerContext, _ send: (EventStreamWriter) -> Bool) {
-    guard case .streaming(let writer) = state else { return }
-    if case .refused(let reason) = caller() {
+    guard case .streaming(let writer, let route) = state else { return }
+    if let reason = route.refusal(of: caller()) {
       router.service.log(.notice, "stream ended, connection \(connection): \(reason)")
       return endStream(context)
     }
@@ -201,7 +228,7 @@ final class APISession: ChannelInboundHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if case .streaming(let writer) = state { writer.writabilityChanged(context: context) }
+    if case .streaming(let writer, _) = state { writer.writabilityChanged(context: context) }
     context.fireChannelWritabilityChanged()
   }
 

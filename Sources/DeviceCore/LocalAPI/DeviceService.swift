@@ -1,10 +1,11 @@
 public import Foundations
+import NIOCore
 
 /// Who calls, as far as the API decides by it. The names are those of `x-haechi-roles` in docs/openapi.json.
 public enum CallerRole: String, Sendable, CaseIterable {
   /// A production station, on a blank or damaged device.
   case station
-  /// Anyone with a self-signed certificate, on a provisioned device.
+  /// Anyone with a self-signed certificate, on a provisioned device; on an owned one only for a while after its button was pressed.
   case claimant
   /// People of the owner, each with all that the one before may do.
   case viewer, `operator`, admin
@@ -13,25 +14,33 @@ public enum CallerRole: String, Sendable, CaseIterable {
 /// Whom a connection belongs to, judged now.
 public enum CallerDecision: Sendable {
   /// - name: for the log: `admin kim`.
-  case allowed(CallerRole, name: String)
+  /// - serial: of the caller's certificate, hexadecimal; nil where it has none that counts.
+  case allowed(CallerRole, name: String, serial: String? = nil)
   /// The certificate has expired, the owner has changed, …: the sentence says which.
   case refused(reason: String)
 }
 
 /// One event of a server-sent event stream (WHATWG HTML, section 9.2).
 public struct StreamEvent: Sendable, Equatable {
-  /// `reading`, `input`, `grade`, `cloud` or `log`.
+  /// `reading`, `input`, `grade`, `cloud`, `claim` or `log`.
   public let name: String
   /// Where a reader resumes after; nil where it cannot.
   public let identifier: UInt64?
   /// JSON on one line.
   public let data: String
+  /// The event as it stands in a stream: written once, however many read it.
+  let frame: ByteBuffer
 
   /// - Parameter document: what `data` shall hold.
   public init(name: String, identifier: UInt64?, document: some Encodable) throws {
     self.name = name
     self.identifier = identifier
     data = String(decoding: try encodeJSON(document), as: UTF8.self)
+    var frame = ByteBufferAllocator().buffer(capacity: data.utf8.count + 48)
+    frame.writeString("event: \(name)\n")
+    if let identifier { frame.writeString("id: \(identifier)\n") }
+    frame.writeString("data: \(data)\n\n")
+    self.frame = frame
   }
 }
 
@@ -39,7 +48,7 @@ public struct StreamEvent: Sendable, Equatable {
 public enum Feed: Sendable, Equatable {
   /// The latest of each reading, then each new one.
   case readings
-  /// Each change of an input, of the grade and of the link to the broker from now on.
+  /// Each change of an input, of the grade and of the link to the broker, and what becomes of claims, from now on.
   case events
   /// The records of the log whose sequence is greater, then each new one.
   case logs(after: UInt64)
@@ -69,12 +78,21 @@ public protocol DeviceService: Sendable {
   func release(_ request: ReleaseRequest, caller: String) async throws(Problem) -> GuardDocument
   /// Binds the device to a broker, by such a statement.
   func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument
+  func revocations() -> RevocationsDocument
+  /// Takes the owner's next revocation list.
+  ///
+  /// - Parameter serial: of the caller's own certificate, which it must not withdraw.
+  func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument
   /// - Parameter connection: the one that asks; every other is closed when it succeeds.
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument
-  func claimOffer() async throws(Problem) -> ClaimOfferDocument
-  /// - Parameter connection: the one that asks; every other is closed when it succeeds.
-  func claim(_ request: ClaimRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument
+  /// - Parameter binding: what TLS exports for this connection; a proof is about it.
+  func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument
+  /// - Parameters:
+  ///   - binding: as above.
+  ///   - connection: the one that asks; every other is closed when it succeeds.
+  ///   - caller: for the log.
+  func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument
   /// Calls `deliver` for each event, in order and from any thread; `deliver` never waits.
   func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription
   /// A line for the device's log.

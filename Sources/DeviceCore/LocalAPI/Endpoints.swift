@@ -4,6 +4,7 @@
 enum Operation: String, CaseIterable {
   case getInfo, getStatus, getReadings, getActuators, getActuator, putActuator, getInputs, getEvents, getLogs
   case getGuard, postRelease, getCloud, putCloud
+  case getRevocations, putRevocations
   case getProvisioning, putProvisioning, getClaim, postClaim
 }
 
@@ -18,6 +19,8 @@ struct Endpoint {
   var offered: [MediaType] = [.json]
   /// True where a JSON body must come; else none may.
   var takesBody = false
+  /// True where what is done is bound to the connection: the operation is given what TLS exports for it.
+  var isBound = false
   /// The query parameters that it knows.
   var parameters: Set<String> = []
   /// The statuses beyond 200 that its operation itself can give; those that every endpoint gives are in `commonStatuses`.
@@ -51,9 +54,13 @@ let endpointTable: [Endpoint] = [
     operation: .postRelease, method: "POST", path: "/v1/guard/release", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
   Endpoint(operation: .getCloud, method: "GET", path: "/v1/cloud", roles: people),
   Endpoint(operation: .putCloud, method: "PUT", path: "/v1/cloud", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+  Endpoint(operation: .getRevocations, method: "GET", path: "/v1/revocations", roles: [.admin]),
+  Endpoint(
+    operation: .putRevocations, method: "PUT", path: "/v1/revocations", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
   Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
   Endpoint(
     operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503]),
-  Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], statuses: [409, 503]),
-  Endpoint(operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, statuses: [409, 422, 503]),
+  Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], isBound: true, statuses: [409, 503]),
+  Endpoint(
+    operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, isBound: true, statuses: [409, 422, 429, 503]),
 ]

@@ -34,13 +34,39 @@ public struct CloudEventDocument: Codable, Sendable, Equatable {
   }
 }
 
-/// One thing that happened: exactly one of `input`, `grade` and `cloud` is there, as `kind` says.
+/// What became of a claim; also the data of the stream event `claim`.
+public struct ClaimEventDocument: Codable, Sendable, Equatable {
+  public enum Outcome: String, Codable, Sendable, CaseIterable {
+    case proofWrong = "proof-wrong"
+    /// So many proofs were wrong that none is looked at for an hour.
+    case locked
+    case claimed
+    /// Of an owned device, by its label: its owner and everything of theirs is gone.
+    case wiped
+  }
+
+  public var outcome: Outcome
+  /// As in `LockOutDocument`.
+  public var failures: Int
+  public var waitMilliseconds: UInt64
+  public var uptimeMilliseconds: UInt64
+
+  public init(outcome: Outcome, failures: Int, waitMilliseconds: UInt64, uptimeMilliseconds: UInt64) {
+    self.outcome = outcome
+    self.failures = failures
+    self.waitMilliseconds = waitMilliseconds
+    self.uptimeMilliseconds = uptimeMilliseconds
+  }
+}
+
+/// One thing that happened: exactly one of `input`, `grade`, `cloud` and `claim` is there, as `kind` says.
 public struct EventDocument: Codable, Sendable, Equatable {
   /// What happened.
   public enum Happening: Sendable, Equatable {
     case input(InputDocument)
     case grade(GradeEventDocument)
     case cloud(CloudEventDocument)
+    case claim(ClaimEventDocument)
   }
 
   /// Counts up from 1 within one run of the runtime, without gaps.
@@ -50,6 +76,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
   public var input: InputDocument?
   public var grade: GradeEventDocument?
   public var cloud: CloudEventDocument?
+  public var claim: ClaimEventDocument?
 
   public init(sequence: UInt64, uptimeMilliseconds: UInt64, _ happening: Happening) {
     self.sequence = sequence
@@ -64,6 +91,9 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case .cloud(let cloud):
       kind = "cloud"
       self.cloud = cloud
+    case .claim(let claim):
+      kind = "claim"
+      self.claim = claim
     }
   }
 }

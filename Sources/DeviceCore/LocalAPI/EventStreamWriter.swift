@@ -9,18 +9,23 @@ final class EventStreamWriter {
   private let limits: APILimits
   private var waiting = CircularBuffer<ByteBuffer>()
   private var waiting_bytes = 0
+  /// Written and not flushed yet.
+  private var unflushed_bytes = 0
+  /// What is flushed in one piece: as much as a TLS record holds.
+  private static let flushed_bytes = 16_384
   /// Set while the socket takes nothing.
   private var stalledSince: NIODeadline?
 
   init(limits: APILimits) { self.limits = limits }
 
-  /// Returns false where the reader is too slow.
-  func offer(_ event: StreamEvent, context: ChannelHandlerContext) -> Bool {
-    var bytes = context.channel.allocator.buffer(capacity: event.data.utf8.count + 48)
-    bytes.writeString("event: \(event.name)\n")
-    if let identifier = event.identifier { bytes.writeString("id: \(identifier)\n") }
-    bytes.writeString("data: \(event.data)\n\n")
-    return send(bytes, context: context)
+  /// Writes events that came together, in as few pieces as they fit. Returns false where the reader is too slow.
+  func offer(_ events: [StreamEvent], context: ChannelHandlerContext) -> Bool {
+    for event in events {
+      guard send(event.frame, context: context) else { return false }
+      if unflushed_bytes >= Self.flushed_bytes { flush(context) }
+    }
+    flush(context)
+    return true
   }
 
   /// Returns false where the reader has taken nothing for too long.
@@ -30,7 +35,9 @@ final class EventStreamWriter {
     guard waiting.isEmpty else { return true }
     var bytes = context.channel.allocator.buffer(capacity: 16)
     bytes.writeString(": keep-alive\n\n")
-    return send(bytes, context: context)
+    guard send(bytes, context: context) else { return false }
+    flush(context)
+    return true
   }
 
   /// The socket takes bytes again, or stopped taking them.
@@ -39,6 +46,8 @@ final class EventStreamWriter {
     while context.channel.isWritable, let bytes = waiting.popFirst() {
       waiting_bytes -= bytes.readableBytes
       write(bytes, context: context)
+      // One by one: what the socket takes is seen only after a flush.
+      flush(context)
     }
   }
 
@@ -56,6 +65,13 @@ final class EventStreamWriter {
   }
 
   private func write(_ bytes: ByteBuffer, context: ChannelHandlerContext) {
-    context.writeAndFlush(NIOAny(HTTPServerResponsePart.body(.byteBuffer(bytes))), promise: nil)
+    unflushed_bytes += bytes.readableBytes
+    context.write(NIOAny(HTTPServerResponsePart.body(.byteBuffer(bytes))), promise: nil)
+  }
+
+  private func flush(_ context: ChannelHandlerContext) {
+    guard unflushed_bytes > 0 else { return }
+    unflushed_bytes = 0
+    context.flush()
   }
 }

@@ -10,6 +10,8 @@ public enum MediaType: String, Sendable {
 /// The most specific range that fits a type decides its weight; among equal weights the first offered wins.
 /// - Parameter values: the Accept fields as they came; none means that everything is welcome.
 func negotiate(_ values: [String], offered: [MediaType]) -> MediaType? {
+  // What clients of the API send: one of its types, as it stands.
+  if values.count == 1, let asked = offered.first(where: { $0.rawValue == values[0] }) { return asked }
   let ranges = values.flatMap { $0.split(separator: ",") }.map(MediaRange.init)
   guard !ranges.isEmpty else { return offered.first }
   var best: (type: MediaType, weight: Int)?

@@ -14,20 +14,23 @@ public struct Problem: HaechiError, Sendable, Equatable {
   public let detail: String
   /// The member of the request body or the query parameter that is at fault.
   public let field: String?
+  /// After how many seconds it is worth asking again: the answer's Retry-After (RFC 9110 section 10.2.3).
+  public let retryAfter_s: Int?
 
-  public init(status: Int, code: String, title: String, detail: String, field: String? = nil) {
+  public init(status: Int, code: String, title: String, detail: String, field: String? = nil, retryAfter_s: Int? = nil) {
     self.status = status
     self.code = code
     self.title = title
     self.detail = detail
     self.field = field
+    self.retryAfter_s = retryAfter_s
   }
 
   public var reason: String { detail }
   public var cause: (any Error)? { nil }
 
   public static func == (a: Problem, b: Problem) -> Bool {
-    a.status == b.status && a.code == b.code && a.title == b.title && a.detail == b.detail && a.field == b.field
+    a.status == b.status && a.code == b.code && a.title == b.title && a.detail == b.detail && a.field == b.field && a.retryAfter_s == b.retryAfter_s
   }
 }
 
@@ -65,6 +68,14 @@ extension Problem {
   /// 403: the caller is known and may not do this.
   public static func forbidden(_ detail: String) -> Problem {
     Problem(status: 403, code: "forbidden", title: "Your certificate does not allow this", detail: detail)
+  }
+  /// 403: nobody has pressed the device's button lately.
+  public static func presenceNeeded(_ detail: String) -> Problem {
+    Problem(status: 403, code: "presence-needed", title: "Somebody must be at the device", detail: detail)
+  }
+  /// 403: the code was not the label's, or the proof was made over another connection.
+  public static func proofWrong(_ detail: String) -> Problem {
+    Problem(status: 403, code: "proof-wrong", title: "The proof of the label is wrong", detail: detail)
   }
   static func notFound(_ detail: String) -> Problem {
     Problem(status: 404, code: "not-found", title: "There is no such resource", detail: detail)
@@ -117,6 +128,10 @@ extension Problem {
   /// 429: come back in a second.
   public static func tooManyRequests(_ detail: String) -> Problem {
     Problem(status: 429, code: "too-many-requests", title: "Too many requests", detail: detail)
+  }
+  /// 429: after wrong proofs of the label.
+  public static func lockedOut(_ detail: String, retryAfter_s: Int) -> Problem {
+    Problem(status: 429, code: "locked-out", title: "Too many wrong proofs", detail: detail, retryAfter_s: retryAfter_s)
   }
   static func headTooLarge(_ detail: String) -> Problem {
     Problem(status: 431, code: "head-too-large", title: "The request line and fields are too large", detail: detail)

@@ -38,16 +38,19 @@ final class RequestDecoder: ChannelDuplexHandler {
   private var held = ByteBuffer()
   /// Where the search for the end of the head goes on.
   private var scanned_bytes = 0
-  private var deadline: Scheduled<Void>?
+  /// When what is waited for must have come; nil while nothing is.
+  private var due: NIODeadline?
+  /// Looks at `due` at this time at the latest. Most deadlines move on before they are due, so they are not scheduled one by one.
+  private var alarm: (time: NIODeadline, task: Scheduled<Void>)?
 
   init(limits: APILimits) { self.limits = limits }
 
   func handlerAdded(context: ChannelHandlerContext) { becomeIdle(context) }
 
-  func handlerRemoved(context: ChannelHandlerContext) { deadline?.cancel() }
+  func handlerRemoved(context: ChannelHandlerContext) { alarm?.task.cancel() }
 
   func channelInactive(context: ChannelHandlerContext) {
-    deadline?.cancel()
+    alarm?.task.cancel()
     state = .refused
     context.fireChannelInactive()
   }
@@ -62,9 +65,10 @@ final class RequestDecoder: ChannelDuplexHandler {
       return
     case .idle:
       state = .head
-      setDeadline(context, limits.headDeadline_ms) { [limits] in .timeout("request head", after_ms: limits.headDeadline_ms) }
       held.writeBuffer(&bytes)
       readHead(context)
+      // A head that came in one piece, as nearly all do, needs no deadline.
+      if case .head = state { wait(context, limits.headDeadline_ms) }
     case .head:
       held.writeBuffer(&bytes)
       readHead(context)
@@ -83,28 +87,46 @@ final class RequestDecoder: ChannelDuplexHandler {
     state = .idle
     held.clear()
     scanned_bytes = 0
-    deadline?.cancel()
-    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-    deadline = context.eventLoop.scheduleTask(in: .milliseconds(limits.idleDeadline_ms)) {
-      let (handler, context) = bound.value
-      guard case .idle = handler.state else { return }
-      handler.state = .refused
-      context.close(promise: nil)
-    }
+    wait(context, limits.idleDeadline_ms)
   }
 
-  private func setDeadline(_ context: ChannelHandlerContext, _ milliseconds: Int64, _ problem: @escaping @Sendable () -> Problem) {
-    deadline?.cancel()
+  /// From now on what is waited for has this long.
+  private func wait(_ context: ChannelHandlerContext, _ milliseconds: Int64) {
+    let due = context.eventLoop.now + .milliseconds(milliseconds)
+    self.due = due
+    if let alarm, alarm.time <= due { return }
+    setAlarm(context, due)
+  }
+
+  private func setAlarm(_ context: ChannelHandlerContext, _ time: NIODeadline) {
+    alarm?.task.cancel()
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-    deadline = context.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) {
-      let (handler, context) = bound.value
-      handler.refuse(context, problem(), duringAnswer: false)
+    alarm = (
+      time,
+      context.eventLoop.scheduleTask(deadline: time) {
+        let (handler, context) = bound.value
+        handler.alarm = nil
+        handler.lookAtDeadline(context)
+      }
+    )
+  }
+
+  private func lookAtDeadline(_ context: ChannelHandlerContext) {
+    guard let due else { return }
+    if due > context.eventLoop.now { return setAlarm(context, due) }
+    switch state {
+    case .idle:
+      state = .refused
+      context.close(promise: nil)
+    case .head: refuse(context, .timeout("request head", after_ms: limits.headDeadline_ms), duringAnswer: false)
+    case .body: refuse(context, .timeout("request body", after_ms: limits.bodyDeadline_ms), duringAnswer: false)
+    case .answering, .refused: return
     }
   }
 
   private func refuse(_ context: ChannelHandlerContext, _ problem: Problem, duringAnswer: Bool) {
     state = .refused
-    deadline?.cancel()
+    due = nil
     held = ByteBuffer()
     context.fireUserInboundEventTriggered(RequestRefusal(problem: problem, duringAnswer: duringAnswer))
   }
@@ -134,9 +156,9 @@ final class RequestDecoder: ChannelDuplexHandler {
     case .failure(let problem): refuse(context, problem, duringAnswer: false)
     case .success(let head):
       state = .body(length_bytes: head.bodyLength_bytes)
-      setDeadline(context, limits.bodyDeadline_ms) { [limits] in .timeout("request body", after_ms: limits.bodyDeadline_ms) }
       context.fireChannelRead(wrapInboundOut(.head(head)))
       readBody(context)
+      if case .body = state { wait(context, limits.bodyDeadline_ms) }
     }
   }
 
@@ -147,7 +169,7 @@ final class RequestDecoder: ChannelDuplexHandler {
       return refuse(context, .malformed("More bytes came than the request has; send one request at a time."), duringAnswer: false)
     }
     guard held.readableBytes == length_bytes else { return }
-    deadline?.cancel()
+    due = nil
     let body = held
     held = ByteBuffer()
     state = .answering

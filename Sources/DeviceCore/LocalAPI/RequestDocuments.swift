@@ -8,7 +8,7 @@ public protocol RequestDocument: Decodable, Sendable {
 }
 
 /// The document in `bytes`, or the problem that names what is wrong with it.
-func decodeRequest<Document: RequestDocument>(_ type: Document.Type, from bytes: [UInt8], limits: APILimits) throws(Problem) -> Document {
+public func decodeRequest<Document: RequestDocument>(_ type: Document.Type, from bytes: [UInt8], limits: APILimits) throws(Problem) -> Document {
   let outline: JSONOutline
   switch scanJSON(bytes, maximumDepth: limits.jsonMaximumDepth) {
   case .success(let scanned): outline = scanned
@@ -41,7 +41,9 @@ private func wrongType(_ context: DecodingError.Context) -> Problem {
 }
 
 /// JSON text of `document`: members sorted by name, `/` not escaped.
-func encodeJSON(_ document: some Encodable) throws -> [UInt8] {
+///
+/// - Throws: `EncodingError`, where a number is not finite.
+public func encodeJSON(_ document: some Encodable) throws -> [UInt8] {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
   return Array(try encoder.encode(document))

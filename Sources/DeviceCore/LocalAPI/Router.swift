@@ -22,6 +22,8 @@ struct Response: Equatable {
   init(_ problem: Problem, instance: String?, fields: [String: String] = [:], closes: Bool = false) {
     // A document of strings and a number always encodes; an empty body would still carry the right status.
     let body = (try? encodeJSON(ProblemDocument(problem, instance: instance))) ?? []
+    var fields = fields
+    if let retryAfter_s = problem.retryAfter_s { fields["Retry-After"] = String(retryAfter_s) }
     self.init(status: problem.status, mediaType: .problem, body: body, fields: fields, closes: closes)
   }
 }
@@ -45,7 +47,16 @@ struct Route: Sendable {
   let mediaType: MediaType
   let lastEventIdentifier: UInt64?
   let callerName: String
+  let callerSerial: String?
   let connection: UInt64
+
+  /// Why `caller` may not go on with it, nil where it may: asked at each event of a stream, when its head was judged long ago.
+  func refusal(of caller: CallerDecision) -> String? {
+    switch caller {
+    case .refused(let reason): reason
+    case .allowed(let role, _, _): endpoint.roles.contains(role) ? nil : "Your role is \(role.rawValue) now."
+    }
+  }
 }
 
 /// What to do once the request is complete.
@@ -78,14 +89,16 @@ struct Router: Sendable {
       throw RouteRefusal(problem: .methodNotAllowed(head.method, allowed: allowed), fields: ["Allow": allowed.joined(separator: ", ")])
     }
     let callerName: String
+    let callerSerial: String?
     switch caller {
     case .refused(let reason): throw RouteRefusal(problem: .forbidden(reason), closes: true)
-    case .allowed(let role, let who):
+    case .allowed(let role, let who, let serial):
       guard endpoint.roles.contains(role) else {
         let roles = CallerRole.allCases.filter(endpoint.roles.contains).map(\.rawValue).joined(separator: ", ")
         throw RouteRefusal(problem: .forbidden("\(head.method) \(endpoint.path) is for \(roles); you are \(role.rawValue)."))
       }
       callerName = who
+      callerSerial = serial
     }
     let parameters = try parseQuery(query, known: endpoint.parameters)
     guard let mediaType = negotiate(head.fields["accept"], offered: endpoint.offered) else {
@@ -102,13 +115,16 @@ struct Router: Sendable {
     }
     return Route(
       endpoint: endpoint, path: path, name: name, parameters: parameters, mediaType: mediaType,
-      lastEventIdentifier: head.fields["last-event-id"].first.flatMap(decimal), callerName: callerName, connection: connection)
+      lastEventIdentifier: head.fields["last-event-id"].first.flatMap(decimal), callerName: callerName,
+      callerSerial: callerSerial, connection: connection)
   }
 
   /// Carries the request out, or says how.
-  func answer(_ route: Route, body: ByteBuffer) -> RouteAnswer {
+  ///
+  /// - Parameter binding: names the connection where the endpoint is bound to it; else empty.
+  func answer(_ route: Route, body: ByteBuffer, binding: [UInt8]) -> RouteAnswer {
     do {
-      return try perform(route, body: Array(body.readableBytesView))
+      return try perform(route, body: Array(body.readableBytesView), binding: binding)
     } catch let problem as Problem {
       return .ready(Response(problem, instance: route.path))
     } catch {
@@ -116,7 +132,7 @@ struct Router: Sendable {
     }
   }
 
-  private func perform(_ route: Route, body: [UInt8]) throws -> RouteAnswer {
+  private func perform(_ route: Route, body: [UInt8], binding: [UInt8]) throws -> RouteAnswer {
     let service = service
     switch route.endpoint.operation {
     case .getInfo: return try ready(service.info())
@@ -147,14 +163,22 @@ struct Router: Sendable {
     case .putCloud:
       let request = try decodeRequest(CloudRequest.self, from: body, limits: limits)
       return later(route) { () async throws(Problem) in try await service.bindCloud(request, caller: route.callerName) }
+    case .getRevocations: return try ready(service.revocations())
+    case .putRevocations:
+      let request = try decodeRequest(RevocationsRequest.self, from: body, limits: limits)
+      return later(route) { () async throws(Problem) in
+        try await service.putRevocations(request, caller: route.callerName, serial: route.callerSerial)
+      }
     case .getProvisioning: return later(route) { () async throws(Problem) in try await service.provisioningOffer() }
     case .putProvisioning:
       let request = try decodeRequest(ProvisioningRequest.self, from: body, limits: limits)
       return later(route, closes: true) { () async throws(Problem) in try await service.provision(request, connection: route.connection) }
-    case .getClaim: return later(route) { () async throws(Problem) in try await service.claimOffer() }
+    case .getClaim: return later(route) { () async throws(Problem) in try await service.claimOffer(binding: binding) }
     case .postClaim:
       let request = try decodeRequest(ClaimRequest.self, from: body, limits: limits)
-      return later(route, closes: true) { () async throws(Problem) in try await service.claim(request, connection: route.connection) }
+      return later(route, closes: true) { () async throws(Problem) in
+        try await service.claim(request, binding: binding, connection: route.connection, caller: route.callerName)
+      }
     }
   }
 
@@ -184,7 +208,7 @@ struct Router: Sendable {
   }
 
   private func splitTarget(_ target: String) -> (path: String, query: Substring?) {
-    guard let mark = target.firstIndex(of: "?") else { return (target, nil) }
+    guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (target, nil) }
     return (String(target[..<mark]), target[target.index(after: mark)...])
   }
 
@@ -208,7 +232,9 @@ struct Router: Sendable {
 /// The value of `{name}` where `path` fits `template`, "" where the template has none, nil where it does not fit.
 /// Names are compared as they stand: no percent-decoding, so there is one spelling of each path.
 func matchPath(_ template: String, _ path: String) -> String? {
-  guard let brace = template.firstIndex(of: "{") else { return template == path ? "" : nil }
+  if template == path { return "" }
+  // Most have no name, and every request is compared with all of them.
+  guard template.utf8.last == UInt8(ascii: "}"), let brace = template.utf8.firstIndex(of: UInt8(ascii: "{")) else { return nil }
   let prefix = template[..<brace]
   guard path.hasPrefix(prefix) else { return nil }
   let name = path.dropFirst(prefix.count)

@@ -33,7 +33,7 @@ public struct EndedChild: Sendable, Equatable {
 /// Sending never waits: where the runtime does not read, the answer is `full`.
 public enum LinkSend: Sendable, Equatable { case sent, full, closed }
 
-/// A packet longer than `SupervisorPacket.largeSize` arrives longer than that, so that it is refused.
+/// A packet longer than `SupervisorPacket.maximumSize` arrives longer than that, so that it is refused.
 public enum LinkReceive: Sendable, Equatable {
   case packet([UInt8])
   case empty

@@ -44,9 +44,11 @@ public final class Supervisor {
     case policy(NetworkPolicyRules)
     /// `start`: of the runtime that asked; a later one has requests of its own.
     case statement(request: UInt32, start: UInt32, SignedStatement)
+    case revocations(request: UInt32, start: UInt32, [UInt8])
 
     var isPolicy: Bool { if case .policy = self { true } else { false } }
     var isStatement: Bool { if case .statement = self { true } else { false } }
+    var isRevocations: Bool { if case .revocations = self { true } else { false } }
   }
 
   struct WorkerInProgress {
@@ -77,9 +79,15 @@ public final class Supervisor {
   /// Whether the watchdog was started by the phase of boot of that name.
   var watchdogRuns = false
   var watchdogFailed = false
+  /// When somebody last stood at the device, as this process itself saw it.
+  var buttonPressed_us: UInt64?
+  /// When the machine restarts because the device was wiped.
+  var wipeEnds_us: UInt64?
 
   var guardState: GradeState
   var owner: PinnedOwner?
+  /// The owner's newest revocation list, DER, as a worker checked it; empty before the first.
+  var revocations: [UInt8] = []
   var destination: CloudDestination?
   /// Of the destination: its own where it is numeric, else those that DNS gave.
   var addresses: [NetworkAddress] = []
@@ -95,8 +103,10 @@ public final class Supervisor {
   var resolvers: [NetworkAddress] = []
   var newestResolvers: [NetworkAddress] = []
   var resolverRate: PacketRate
-  /// Whether a statement is the owner's, asked in a worker: statement, owner.
+  /// Whether a statement is the owner's, asked in a worker.
   let verifyStatement: StatementVerifier
+  /// Whether a revocation list is the owner's next, asked in a worker.
+  let verifyRevocations: RevocationVerifier
 
   /// The rules that are in force; nil before the first.
   var appliedRules: NetworkPolicyRules?
@@ -110,17 +120,22 @@ public final class Supervisor {
   /// Undeclared packets that were counted already.
   var egressSeen: UInt64 = 0
 
-  /// Looks at a statement with the pinned owner CA (device id of 10 bytes, certificate in DER): nil where an admin of that owner signed it, else
-  /// why it is refused. It runs in a worker, so it may call large libraries.
-  public typealias StatementVerifier = (_ statement: SignedStatement, _ device: [UInt8], _ owner: [UInt8]) -> String?
+  /// Looks at a statement with the pinned owner CA (device id of 10 bytes, certificate in DER) and the owner's revocation list (DER, or empty): nil
+  /// where an admin of that owner signed it, else why it is refused. It runs in a worker, so it may call large libraries.
+  public typealias StatementVerifier = (_ statement: SignedStatement, _ device: [UInt8], _ owner: [UInt8], _ revocations: [UInt8]) -> String?
+  /// Looks at a revocation list with the pinned owner CA and the list that counts now (empty before the first), all in DER: nil where it is that
+  /// owner's next, else why it is refused. It runs in a worker too.
+  public typealias RevocationVerifier = (_ list: [UInt8], _ owner: [UInt8], _ present: [UInt8]) -> String?
 
   public init(
-    board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier
+    board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier,
+    verifyRevocations: @escaping RevocationVerifier
   ) {
     self.board = board
     self.host = host
     self.limits = limits
     self.verifyStatement = verifyStatement
+    self.verifyRevocations = verifyRevocations
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
     addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     resolverRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
@@ -166,6 +181,7 @@ public final class Supervisor {
       raise(to: .quarantined, .crashLoop, evidence: why)
       policy.startAnew()
     }
+    if let wipeEnds_us, now_us >= wipeEnds_us { return .restart(reason: "the device was wiped by its label") }
     if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")

@@ -123,8 +123,9 @@ extension Supervisor {
     // The binding must make sense before anyone's time is spent on its signature.
     if statement.kind == .bindCloud, CloudDestination(encoded: statement.body) == nil { return .refused }
     let verify = verifyStatement
+    let revocations = revocations
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
-      guard let refusal = verify(statement, owner.device, owner.certificate) else { return [1] }
+      guard let refusal = verify(statement, owner.device, owner.certificate, revocations) else { return [1] }
       return [0] + Array(SupervisorPacket.cut(refusal, to: SupervisorPacket.maximumEvidenceBytes).utf8)
     }
     return started ? nil : .failed

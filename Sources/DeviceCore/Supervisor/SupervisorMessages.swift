@@ -81,6 +81,10 @@ extension Supervisor {
       if let outcome = judge(statement, request: request) { tell(.answer(request: request, outcome)) }
     case .destinationAddresses(let request, let addresses):
       if let outcome = takeAddresses(addresses, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
+    case .wipeByLabel(let request):
+      tell(.answer(request: request, allowWipe(now_us: now_us)))
+    case .revocations(let request, let list):
+      if let outcome = take(revocations: list, request: request) { tell(.answer(request: request, outcome)) }
     }
   }
 
@@ -172,6 +176,7 @@ extension Supervisor {
     do throws(BoardError) {
       for event in try board.gpio.takeEvents() {
         guard let name = ShortName(event.name) else { continue }
+        if name.text == SupervisorPacket.presenceLine, event.value { buttonPressed_us = host.now_us() }
         tell(.input(name: name, value: event.value, at_us: event.at_us))
       }
     } catch {

@@ -25,7 +25,7 @@ extension Supervisor {
       switch worker.job {
       case .rootOfTrust: break
       case .policy: rulesFailed("no answer in time", now_us: now_us)
-      case .statement(let request, let start, _): answer(request, of: start, .failed)
+      case .statement(let request, let start, _), .revocations(let request, let start, _): answer(request, of: start, .failed)
       }
     }
   }
@@ -38,13 +38,21 @@ extension Supervisor {
     case .rootOfTrust: rootOfTrustAnswered(bytes, child)
     case .policy(let rules): rulesApplied(rules, bytes, child, now_us: now_us)
     case .statement(let request, let start, let statement):
-      let isGood = bytes == [1] && child.end == .exited(code: 0)
-      if !isGood {
-        let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
-        say(.warning, "a statement is refused: \(why)")
-      }
+      let isGood = isGood(bytes, child, what: "a statement")
       answer(request, of: start, isGood ? carryOut(statement, now_us: now_us) : .notPermitted)
+    case .revocations(let request, let start, let list):
+      let isGood = isGood(bytes, child, what: "a revocation list")
+      if isGood { keep(revocations: list) }
+      answer(request, of: start, isGood ? .done : .refused)
     }
+  }
+
+  /// Whether a worker found what it was given to be the owner's; where not, the log says why.
+  private func isGood(_ bytes: [UInt8], _ child: EndedChild, what: String) -> Bool {
+    if bytes == [1], child.end == .exited(code: 0) { return true }
+    let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
+    say(.warning, "\(what) is refused: \(why)")
+    return false
   }
 
   /// A runtime that was started since has requests of its own with the same numbers.
@@ -75,6 +83,7 @@ extension Supervisor.WorkerJob {
     case .rootOfTrust: "root of trust"
     case .policy: "network rules"
     case .statement: "statement"
+    case .revocations: "revocation list"
     }
   }
 }

@@ -252,4 +252,9 @@ public enum RuntimeMessage: Hashable, Sendable {
   case statement(request: UInt32, SignedStatement)
   /// What DNS says of the declared name: 1 to 4 addresses.
   case destinationAddresses(request: UInt32, [NetworkAddress])
+  /// Somebody proved the label of an owned device: may it be wiped? Done only shortly after the button was pressed, as the supervisor saw it; the
+  /// machine restarts soon after that, and with it goes the pinned owner.
+  case wipeByLabel(request: UInt32)
+  /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
+  case revocations(request: UInt32, [UInt8])
 }

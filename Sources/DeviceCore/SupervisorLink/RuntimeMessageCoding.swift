@@ -71,6 +71,15 @@ extension SupervisorPacket {
       writer.uint32(request)
       writer.addresses(addresses)
       return writer.packet()
+    case .wipeByLabel(let request):
+      var writer = PacketWriter(kind: RuntimeKind.wipeByLabel.rawValue)
+      writer.uint32(request)
+      return writer.packet()
+    case .revocations(let request, let list):
+      var writer = PacketWriter(kind: RuntimeKind.revocations.rawValue)
+      writer.uint32(request)
+      writer.longBytes(list, maximum: maximumRevocationsBytes)
+      return writer.packet()
     }
   }
 
@@ -125,6 +134,10 @@ extension SupervisorPacket {
       return .statement(request: request, statement)
     case .destinationAddresses:
       return .destinationAddresses(request: try reader.uint32("request"), try reader.addresses("addresses"))
+    case .wipeByLabel:
+      return .wipeByLabel(request: try reader.uint32("request"))
+    case .revocations:
+      return .revocations(request: try reader.uint32("request"), try reader.longBytes("list", maximum: maximumRevocationsBytes))
     }
   }
 

@@ -1,7 +1,7 @@
 /// The binary form of the messages between supervisor and runtime.
 ///
-/// One packet is exactly `size` bytes, or `largeSize` for the two kinds that carry a certificate: a version byte, a kind byte, the fields of that kind in the order of the enum's
-/// declaration, and zeros. Integers are big-endian; a name or text is one length byte and its bytes; a Boolean is 0 or 1.
+/// One packet is exactly `size` bytes, `largeSize` for the two kinds that carry a certificate, or `listSize` for the one that carries a revocation
+/// list: a version byte, a kind byte, the fields of that kind in the order of the enum's declaration, and zeros. Integers are big-endian; a name or text is one length byte and its bytes; a Boolean is 0 or 1.
 /// Kinds of the two directions do not overlap, so a packet that is sent back is refused. Decoding is total: whatever the
 /// bytes are, it returns a message or throws `LinkError`.
 public enum SupervisorPacket {
@@ -9,19 +9,29 @@ public enum SupervisorPacket {
   public static let size = 256
   /// Bytes of a packet that carries a certificate: the largest (a statement: 1,231) with room for one more field.
   public static let largeSize = 1_280
+  /// Bytes of a packet that carries a revocation list.
+  public static let listSize = 11_264
+  /// Bytes of the largest packet of any kind.
+  public static let maximumSize = listSize
   /// The first byte. Both ends are the same executable, so there is never a second version to speak to.
   public static let version: UInt8 = 1
   /// Bytes of text in a `log` message of either side, and in a phase's detail.
   public static let maximumLogBytes = 160
   public static let maximumDetailBytes = 96
+  /// The input line whose press says that somebody stands at the device.
+  public static let presenceLine = "button"
   /// Bytes of text that say why a grade was raised.
   public static let maximumEvidenceBytes = 120
+  /// Bytes of a revocation list: some 270 certificates.
+  public static let maximumRevocationsBytes = 11_000
 
   enum SupervisorKind: UInt8 {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination
   }
   enum RuntimeKind: UInt8 {
     case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses
+    case wipeByLabel
+    case revocations
   }
 
   /// `text` cut to at most `maximum` bytes of UTF-8, never inside a Unicode scalar.
@@ -39,7 +49,11 @@ public enum SupervisorPacket {
 
   /// Every packet of a kind has this one size.
   static func size(ofKind kind: UInt8) -> Int {
-    kind == RuntimeKind.pinOwner.rawValue || kind == RuntimeKind.statement.rawValue ? largeSize : size
+    switch RuntimeKind(rawValue: kind) {
+    case .pinOwner, .statement: largeSize
+    case .revocations: listSize
+    default: size
+    }
   }
 
   /// Checks size and version and returns the kind.

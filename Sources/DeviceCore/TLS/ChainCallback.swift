@@ -4,8 +4,8 @@ internal import Foundations
 
 extension PeerVerifier {
   /// Verifies the chain in `store` (a borrowed `X509_STORE_CTX`, prepared by the handshake) and leaves there the result that
-  /// OpenSSL turns into an alert. The second value is the peer's subject, as far as its certificate could be read.
-  func verify(_ store: OpaquePointer) -> (refusal: CertificateRefusal?, subject: String?) {
+  /// OpenSSL turns into an alert. The second value is the peer's certificate, as far as it could be read.
+  func verify(_ store: OpaquePointer) -> (refusal: CertificateRefusal?, leaf: Certificate?) {
     let leaf: Certificate
     do throws(CryptoError) {
       guard let handle = X509_STORE_CTX_get0_cert(store) else {
@@ -20,28 +20,26 @@ extension PeerVerifier {
       try verifyChain(store, leaf: leaf)
       if let refusal = refusalByPolicy(leaf) { throw refusal }
       X509_STORE_CTX_set_error(store, X509_V_OK)
-      return (nil, leaf.subject)
+      return (nil, leaf)
     } catch {
       X509_STORE_CTX_set_error(store, verificationResult(error.kind))
-      return (error, leaf.subject)
+      return (error, leaf)
     }
   }
 
   private func verifyChain(_ store: OpaquePointer, leaf: Certificate) throws(CertificateRefusal) {
     switch trust {
     case .authority:
-      try ChainVerifier.verify(store, time_s: clock.now_s())
-    case .selfSigned:
-      guard let key = leaf.publicKey else {
-        throw CertificateRefusal(.profile, "the key of the certificate \(leaf.subject) is neither P-256 nor Ed25519")
+      // The authorities' own signatures were checked when the context was made.
+      try ChainVerifier.verify(store, time_s: clock.now_s(), checksAnchor: false)
+    case .selfSigned: try verifySelfSigned(store, leaf: leaf)
+    case .authorityOrSelfSigned(let admits):
+      if admits(), leaf.isSelfSigned {
+        try verifySelfSigned(store, leaf: leaf)
+      } else {
+        try ChainVerifier.verify(store, time_s: clock.now_s(), checksAnchor: false)
       }
-      guard OPENSSL_sk_num(X509_STORE_CTX_get0_untrusted(store)) <= 1 else {
-        throw CertificateRefusal(.untrusted, "the certificate \(leaf.subject) came with others; here only a self-signed one alone is accepted")
-      }
-      guard leaf.isSelfIssued, leaf.isSigned(by: key) else {
-        throw CertificateRefusal(.untrusted, "the certificate \(leaf.subject) is not self-signed; here nothing else is accepted")
-      }
-      try verifyAnchored(store, leaf: leaf)
+    case .any: try verifyAnchored(store, leaf: leaf)
     case .publicKeyDigest(let expected):
       guard leaf.publicKeyDigest.starts(with: expected) else {
         throw CertificateRefusal(
@@ -49,6 +47,19 @@ extension PeerVerifier {
       }
       try verifyAnchored(store, leaf: leaf)
     }
+  }
+
+  private func verifySelfSigned(_ store: OpaquePointer, leaf: Certificate) throws(CertificateRefusal) {
+    guard leaf.publicKey != nil else {
+      throw CertificateRefusal(.profile, "the key of the certificate \(leaf.subject) is neither P-256 nor Ed25519")
+    }
+    guard OPENSSL_sk_num(X509_STORE_CTX_get0_untrusted(store)) <= 1 else {
+      throw CertificateRefusal(.untrusted, "the certificate \(leaf.subject) came with others; here only a self-signed one alone is accepted")
+    }
+    guard leaf.isSelfSigned else {
+      throw CertificateRefusal(.untrusted, "the certificate \(leaf.subject) is not self-signed; here nothing else is accepted")
+    }
+    try verifyAnchored(store, leaf: leaf)
   }
 
   /// Dates, purpose and form by OpenSSL, with the leaf itself as what is trusted.

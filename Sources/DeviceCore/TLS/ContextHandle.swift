@@ -25,8 +25,12 @@ final class ContextHandle: @unchecked Sendable {
     try setRules()
     if let key { try setCredential(chain, key) }
     if let store = SSL_CTX_get_cert_store(pointer) {
-      for authority in authorities where X509_STORE_add_cert(store, authority.handle) != 1 {
-        throw contextError("the authority \(authority.subject) cannot be trusted")
+      for authority in authorities {
+        // Once, here, and not in each handshake.
+        guard X509_self_signed(authority.handle, 0) != 1 || X509_self_signed(authority.handle, 1) == 1 else {
+          throw contextError("the authority \(authority.subject) is self-signed, and its signature is wrong")
+        }
+        guard X509_STORE_add_cert(store, authority.handle) == 1 else { throw contextError("the authority \(authority.subject) cannot be trusted") }
       }
     }
     SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
@@ -101,6 +105,6 @@ private let verifyPeer: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?
   guard let connection = TLSConnection.of(ssl) else { return 0 }
   let result = connection.context.verifier.verify(store)
   connection.peerRefusal = result.refusal
-  connection.peerSubject = result.subject
+  connection.peerLeaf = result.leaf
   return result.refusal == nil ? 1 : 0
 }

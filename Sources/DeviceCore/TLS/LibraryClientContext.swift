@@ -125,7 +125,7 @@ public final class LibraryClientContext: @unchecked Sendable {
     let result = handle.verifier.verify(store)
     state.withLock {
       $0.facts.refusal = result.refusal
-      $0.facts.subject = result.subject
+      $0.facts.subject = result.leaf?.subject
     }
     return result.refusal == nil
   }

@@ -49,6 +49,7 @@ public final class TLSClientContext: @unchecked Sendable {
       }
       how = .publicKeyDigest(digest)
     case .selfSigned: how = .selfSigned
+    case .provedLater: how = .any
     }
     if case .authority = how, authorities.isEmpty {
       throw TLSError(code: "context-invalid", reason: "a client needs an authority whose servers it trusts", side: .local)

@@ -30,9 +30,10 @@ final class TLSConnection {
   private var outbound = ByteBuffer()
   var outboundBytes: Int { outbound.readableBytes }
 
-  /// Set by the verification of the peer's chain.
+  /// Set by the verification of the peer's chain, or of the session that its ticket holds.
   var peerRefusal: CertificateRefusal?
-  var peerSubject: String?
+  var peerLeaf: Certificate?
+  var peerSubject: String? { peerLeaf?.subject }
   private var sentAlert: TLSAlert?
   private(set) var isEstablished = false
   /// Handshake messages since the last application byte.
@@ -44,6 +45,8 @@ final class TLSConnection {
   private static let maximumPostHandshakeMessages = 32
   /// AES-GCM is safe for 2^24.5 records under one key (RFC 8446 section 5.5); ours changes well before.
   private static let recordsPerKey = 1 << 23
+  /// What a record adds to its plaintext: head, content type, tag (RFC 8446 section 5.2).
+  private static let recordOverhead_bytes = 22
 
   convenience init(server: TLSServerContext) throws(TLSError) {
     try self.init(context: server.handle, server: server, client: nil)
@@ -178,6 +181,8 @@ final class TLSConnection {
     OpenSSL.clearErrors()
     recordsWritten += (plaintext.count + 16_383) / 16_384
     if recordsWritten > Self.recordsPerKey, SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 { recordsWritten = 0 }
+    // All of it at once: a buffer that grows record by record is copied each time.
+    outbound.reserveCapacity(minimumWritableBytes: plaintext.count + (plaintext.count + 16_383) / 16_384 * Self.recordOverhead_bytes)
     var written = 0
     let result = SSL_write_ex(ssl, plaintext.baseAddress, plaintext.count, &written)
     guard result == 1, written == plaintext.count else { return classify(result) }
@@ -195,6 +200,8 @@ final class TLSConnection {
 
   func peerCertificate() -> Certificate? {
     guard let handle = SSL_get0_peer_certificate(ssl) else { return nil }
+    // Parsed when it was verified; a client that resumes verifies nothing.
+    if let peerLeaf, X509_cmp(peerLeaf.handle, handle) == 0 { return peerLeaf }
     return try? Certificate(retaining: handle)
   }
   var isResumed: Bool { SSL_session_reused(ssl) == 1 }

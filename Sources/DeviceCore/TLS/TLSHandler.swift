@@ -92,6 +92,15 @@ public final class TLSHandler: ChannelDuplexHandler {
     try connection.exportKeyingMaterial(label: label, context: context, count: count)
   }
 
+  /// 32 bytes that name this connection and no other, the same at both of its ends (RFC 8446 section 7.5, without a context). They may be shown;
+  /// what is signed or proved over them holds for this connection alone. Use on the event loop, after the handshake.
+  ///
+  /// - Parameter label: `EXPORTER-…`, one for each use.
+  /// - Throws: `context-invalid` before the handshake is complete.
+  public func channelBinding(label: String) throws(TLSError) -> [UInt8] {
+    try exportKeyingMaterial(label: label, context: nil, count: 32).withUnsafeBytes { Array($0) }
+  }
+
   // MARK: life in the pipeline
 
   public func handlerAdded(context: ChannelHandlerContext) {

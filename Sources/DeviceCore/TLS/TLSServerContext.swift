@@ -32,6 +32,10 @@ public final class TLSServerContext: @unchecked Sendable {
     case .selfSigned:
       authorities = []
       verifier = PeerVerifier(trust: .selfSigned, requiredUsage: nil, name: nil, policy: policy, clock: clock)
+    case .authorityOrSelfSigned(let trusted, let usage, let admits):
+      guard !trusted.isEmpty else { throw TLSError(code: "context-invalid", reason: "a server needs an authority whose clients it accepts", side: .local) }
+      authorities = trusted
+      verifier = PeerVerifier(trust: .authorityOrSelfSigned(admits: admits), requiredUsage: usage, name: nil, policy: policy, clock: clock)
     }
     handle = try ContextHandle(isServer: true, chain: chain, key: key, authorities: authorities, verifier: verifier)
     self.tickets = tickets
@@ -71,8 +75,8 @@ private let fillTicket: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?
   guard let chain = SSL_get0_verified_chain(ssl), OPENSSL_sk_num(chain) > 0 else { return 0 }
   var end_s = Int64.max
   for index in 0..<OPENSSL_sk_num(chain) {
-    guard let entry = OPENSSL_sk_value(chain, index), let certificate = try? Certificate(retaining: OpaquePointer(entry)) else { return 0 }
-    end_s = min(end_s, certificate.notAfter_s)
+    guard let entry = OPENSSL_sk_value(chain, index), let notAfter_s = Certificate.notAfter_s(of: OpaquePointer(entry)) else { return 0 }
+    end_s = min(end_s, notAfter_s)
   }
   return withUnsafeBytes(of: end_s.bigEndian) { SSL_SESSION_set1_ticket_appdata(session, $0.baseAddress, $0.count) }
 }
@@ -96,6 +100,6 @@ private let judgeTicket:
     guard SSL_SESSION_get0_ticket_appdata(session, &data, &count) == 1, let data, count == 8 else { return ignore }
     let end_s = Int64(bigEndian: data.loadUnaligned(as: Int64.self))
     guard connection.context.verifier.refusalAtResumption(certificate, chainEnd_s: end_s) == nil else { return ignore }
-    connection.peerSubject = certificate.subject
+    connection.peerLeaf = certificate
     return SSL_TICKET_RETURN(SSL_TICKET_RETURN_USE_RENEW)
   }

@@ -12,6 +12,9 @@ public enum ClientTrust: Sendable {
   /// A self-signed, currently valid leaf of a P-256 or Ed25519 key, and no other certificate with it. The handshake proves that the
   /// client holds the key: whose key it is, is for the caller to find out.
   case selfSigned
+  /// As `authority`, and for as long as `admits` says so, also what `selfSigned` accepts: whether a leaf is self-signed
+  /// (`Certificate.isSelfSigned`) then tells the two apart, and nothing that it says of itself. `requiredUsage` is asked of the first only.
+  case authorityOrSelfSigned([Certificate], requiredUsage: ASN1ObjectIdentifier, admits: @Sendable () -> Bool)
 }
 
 /// How a client knows its server.
@@ -26,6 +29,9 @@ public enum ServerTrust: Sendable {
   /// A self-signed certificate of an unknown key. The server is NOT authenticated: anyone between could be it. Only for a station's
   /// bench, where the next step compares the key with what the device's label says.
   case selfSigned
+  /// Any certificate whose key the server holds. The server is NOT authenticated by TLS: nothing secret may be sent until it has proved itself
+  /// over this very connection, by a signature over its exporter (`TLSHandler.channelBinding`).
+  case provedLater
 }
 
 /// Checks the peer's chain in a handshake, and its leaf again when a session is resumed.
@@ -33,7 +39,9 @@ struct PeerVerifier: Sendable {
   enum Trust: Sendable {
     case authority
     case selfSigned
+    case authorityOrSelfSigned(admits: @Sendable () -> Bool)
     case publicKeyDigest([UInt8])
+    case any
   }
   let trust: Trust
   let requiredUsage: ASN1ObjectIdentifier?
@@ -46,7 +54,7 @@ struct PeerVerifier: Sendable {
     guard leaf.publicKey != nil else {
       return CertificateRefusal(.profile, "the key of the certificate \(leaf.subject) is neither P-256 nor Ed25519")
     }
-    if let requiredUsage, !leaf.ekuOIDs.contains(requiredUsage) {
+    if let requiredUsage, !leaf.ekuOIDs.contains(requiredUsage), !isAdmittedSelfSigned(leaf) {
       return CertificateRefusal(.purpose, "the certificate \(leaf.subject) lacks the extended key usage \(requiredUsage)")
     }
     switch name {
@@ -60,6 +68,10 @@ struct PeerVerifier: Sendable {
     default: break
     }
     return policy?(leaf)
+  }
+
+  private func isAdmittedSelfSigned(_ leaf: Certificate) -> Bool {
+    if case .authorityOrSelfSigned(let admits) = trust { admits() && leaf.isSelfSigned } else { false }
   }
 
   /// What is judged again when a session is resumed: the dates, then the policy.

@@ -1,7 +1,7 @@
 internal import Crypto
 internal import Foundations
 
-/// A broker, and as whom the operator speaks to it: one of an owner's people, by the certificate that devices know, too.
+/// A broker, and as whom the operator speaks to it: one of an owner's members, by the certificate that devices know, too.
 public struct BrokerAccess: Sendable {
   let broker: KnownBroker
   let credential: Credential
@@ -15,8 +15,8 @@ public struct BrokerAccess: Sendable {
   ///   - address: `HOST:PORT`; nil for the broker of the last `haechi cloud bind`.
   ///   - authorityFile: the broker's CA certificate, PEM or DER; nil for that of the last bind.
   ///   - ownerFolder: nil for that of the last bind, else the usual one.
-  ///   - person: nil for who bound last, else the owner's only person.
-  /// - Throws: `unknown-broker`, `unknown-person`, `bad-argument`, `certificate-expired`, and what is wrong with a file.
+  ///   - person: nil for who bound last, else the owner's only member.
+  /// - Throws: `unknown-broker`, `unknown-member`, `bad-argument`, `certificate-expired`, and what is wrong with a file.
   public init(
     home: OperatorHome, address: String? = nil, authorityFile: String? = nil, ownerFolder: String? = nil, person: String? = nil,
     now_s: Int64 = secondsNow()

@@ -2,6 +2,7 @@ internal import Crypto
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import TLS
 
 /// One connection to a device, for one task: requests go one after the other, as the API wants it.
 public final class DeviceConnection {
@@ -91,6 +92,20 @@ public final class DeviceConnection {
     }
     guard let answer else { throw OperatorError("connection-lost", "the connection to \(endpoint) ended before its work was done") }
     return try answer.get()
+  }
+
+  /// 32 bytes that name this connection and no other at both of its ends; see `TLSHandler.channelBinding`.
+  ///
+  /// - Throws: `tls-failed` on a connection without TLS.
+  func binding(label: String) async throws(OperatorError) -> [UInt8] {
+    let channel = channel
+    do {
+      return try await channel.eventLoop.submit {
+        try channel.pipeline.syncOperations.handler(type: TLSHandler.self).channelBinding(label: label)
+      }.get()
+    } catch {
+      throw OperatorError("tls-failed", "the connection to \(endpoint) cannot be named, so nothing can be proved over it", cause: error)
+    }
   }
 
   private func waitForHandshake() async throws(OperatorError) {

@@ -43,9 +43,9 @@ extension ConnectionSecurity {
   static func meaning(_ alert: TLSAlert) -> String {
     switch alert.rawValue {
     case 42, 43, 46:
-      "your certificate is not of the kind that it accepts now: a blank device takes only a station, a provisioned one is to be claimed (haechi claim), an owned one takes only its owner's people"
+      "your certificate is not of the kind that it accepts now: a blank device takes only a station, a provisioned one is to be claimed (haechi claim), an owned one takes only its owner's members"
     case 44: "your certificate was withdrawn; ask an admin of this owner for another"
-    case 45: "your certificate has expired, or the device's clock is ahead; renew it with: haechi person add NAME --role admin --renew"
+    case 45: "your certificate has expired, or the device's clock is ahead; renew it with: haechi member add NAME --role admin --renew"
     case 48:
       "it does not know who signed your certificate: it belongs to another owner, or to another maker, or it is not in the state that you expect"
     case 49: "your certificate is known and may not enter now"

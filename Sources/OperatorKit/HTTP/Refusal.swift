@@ -20,7 +20,7 @@ func refusal(_ answer: DeviceResponse, of request: DeviceRequest, by endpoint: E
   while sentence.hasSuffix(".") { sentence.removeLast() }
   switch answer.status {
   case _ where problem?.code == staleStatement: sentence += "; its grade changed meanwhile: try again"
-  case 401, 403: sentence += "; see who you are with: haechi person list, and the device's state with: haechi info"
+  case 401, 403: sentence += "; see who you are with: haechi member list, and the device's state with: haechi info"
   case 404 where told == nil: sentence += "; the device has nothing of that name"
   case 409: sentence += "; see the device's state with: haechi info"
   case 429, 503: sentence += "; try again shortly"

@@ -107,6 +107,8 @@ public struct LiveView: Sendable {
     case .cloud(let change):
       cloud?.state = change.state
       cloud?.error = change.code.map { .init(code: $0, reason: change.reason ?? "") }
+    // The picture shows no claims.
+    case .claim: break
     }
   }
 

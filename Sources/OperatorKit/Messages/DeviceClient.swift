@@ -47,6 +47,7 @@ public struct DeviceClient {
       case "input": try await each(.input(try read(Input.self, event, request)))
       case "grade": try await each(.grade(try read(GradeEvent.self, event, request)))
       case "cloud": try await each(.cloud(try read(CloudEvent.self, event, request)))
+      case "claim": try await each(.claim(try read(ClaimEvent.self, event, request)))
       default: true
       }
     }

@@ -121,26 +121,3 @@ struct ProvisioningOffer: Codable, Sendable {
   var hardwareModel: String
   var firmwareVersion: String
 }
-
-struct ProvisioningOrder: Codable, Sendable {
-  var serialNumber: String
-  var certificateChain: String
-}
-
-/// `GET /v1/claim` of a provisioned device.
-struct ClaimOffer: Codable, Sendable {
-  var deviceId: String
-  var certificateRequest: String
-}
-
-struct ClaimOrder: Codable, Sendable {
-  var ownerCertificate: String
-  var certificateChain: String
-}
-
-/// What a device answers once it was provisioned or claimed.
-struct LifeCycleAnswer: Codable, Sendable {
-  var deviceId: String
-  var ownerId: String?
-  var lifeCycleState: String
-}

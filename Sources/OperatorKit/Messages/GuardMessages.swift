@@ -56,7 +56,7 @@ public struct CloudEvent: Codable, Equatable, Sendable {
   public var uptimeMilliseconds: UInt64?
 }
 
-/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade` and `cloud` the one that `kind` names is there.
+/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud` and `claim` the one that `kind` names is there.
 public struct EventRecord: Codable, Equatable, Sendable {
   public var sequence: UInt64
   public var uptimeMilliseconds: UInt64
@@ -64,6 +64,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
   public var input: Input?
   public var grade: GradeEvent?
   public var cloud: CloudEvent?
+  public var claim: ClaimEvent?
 
   /// What happened; nil for a kind that a later device has.
   var event: DeviceEvent? {
@@ -71,6 +72,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
     case "input": input.map { .input($0) }
     case "grade": grade.map { .grade($0) }
     case "cloud": cloud.map { .cloud($0) }
+    case "claim": claim.map { .claim($0) }
     default: nil
     }
   }
@@ -87,8 +89,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
   case input(Input)
   case grade(GradeEvent)
   case cloud(CloudEvent)
+  case claim(ClaimEvent)
 
-  private enum Field: String, CodingKey { case kind, input, grade, cloud }
+  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim }
 
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Field.self)
@@ -102,6 +105,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
     case .cloud(let cloud):
       try fields.encode("cloud", forKey: .kind)
       try fields.encode(cloud, forKey: .cloud)
+    case .claim(let claim):
+      try fields.encode("claim", forKey: .kind)
+      try fields.encode(claim, forKey: .claim)
     }
   }
 }

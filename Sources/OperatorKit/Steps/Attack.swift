@@ -96,8 +96,8 @@ public struct Attack: Sendable {
     let issuer = try Profiles.issuer(try Profiles.ownerCA(key: ownerKey, now_s: now_s), ownerKey)
     let key = try KeyFiles.newKey()
     let stranger = try Profiles.person(
-      issuer: issuer, key: key.publicKey, owner: OwnerIdentifier(publicKey: ownerKey.publicKey), name: try OwnerFolder.personName("mallory"),
-      role: .admin, now_s: now_s)
+      issuer: issuer, key: key.publicKey, owner: OwnerIdentifier(publicKey: ownerKey.publicKey), name: try OwnerFolder.memberName("mallory"),
+      role: .admin, validity_s: leafValidity_s, now_s: now_s)
     return [
       try Claiming.claimant(now_s: now_s), Credential(chain: [stranger], key: key, name: "of another owner"),
       Credential(chain: [], key: nil, name: "none"),

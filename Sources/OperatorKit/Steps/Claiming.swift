@@ -1,6 +1,6 @@
 internal import Crypto
 internal import Foundations
-internal import Identity
+public import Identity
 internal import TLS
 
 /// What claiming a device gave.
@@ -12,8 +12,8 @@ public struct ClaimedDevice: Encodable, Sendable, Equatable {
   public let ownerFolder: String
   /// Whether the owner CA was made for this claim.
   public let ownerIsNew: Bool
-  /// Whether the device's identity was checked against a maker's CA; else it was checked against its device id alone.
-  public let makerChecked: Bool
+  /// Whether a former owner's data was wiped for it.
+  public let wiped: Bool
   public let person: String
   public let lifeCycleState: String
 }
@@ -23,47 +23,63 @@ public struct Claiming: Sendable {
   private let home: OperatorHome
   private let ownerFolder: String?
   private let makerCAFile: String?
+  private let passphrases: any PassphraseSource
   private let now_s: Int64
 
   /// - Parameters:
   ///   - ownerFolder: nil for the usual one of `home`.
   ///   - makerCAFile: the CA certificate of the device's maker; nil to use those that are known.
-  public init(home: OperatorHome, ownerFolder: String?, makerCAFile: String?, now_s: Int64 = secondsNow()) {
+  ///   - passphrases: where the passphrase of the owner's key comes from; a new owner's, too.
+  public init(
+    home: OperatorHome, ownerFolder: String?, makerCAFile: String?, passphrases: any PassphraseSource, now_s: Int64 = secondsNow()
+  ) {
     self.home = home
     self.ownerFolder = ownerFolder
     self.makerCAFile = makerCAFile
+    self.passphrases = passphrases
     self.now_s = now_s
   }
 
   /// Claims the device and remembers it.
   ///
   /// - Parameters:
-  ///   - device: HOST:PORT, or the id or alias of a known device; nil for the only known one.
-  ///   - deviceId: the id that the device must have, as its label shows it; nil to take any device of a trusted maker.
-  ///   - person: who the operator is among the owner's people.
-  /// - Throws: `unknown-maker` when neither a maker nor an id says which device is the right one.
-  public func run(device: String?, deviceId: String? = nil, person: String, alias: String? = nil) async throws(OperatorError)
-    -> ClaimedDevice
-  {
-    let (endpoint, expected) = try target(device, deviceId)
-    let person = try OwnerFolder.personName(person).text
-    if let alias { try DeviceBook.check(alias: alias) }
+  ///   - device: HOST:PORT, or the id or alias of a known device; nil for where the label's device was last.
+  ///   - label: of the very device that is to be claimed; nothing is sent to any other.
+  ///   - person: who the operator is among the owner's members.
+  ///   - wipes: whether a device that has an owner is wiped first.
+  ///   - patience: how long somebody is given to press the button.
+  ///   - tell: what the operator must know or do meanwhile.
+  /// - Throws: `unknown-maker` where no maker's CA is known; `label-wrong`, `locked-out`, `button-not-pressed`.
+  public func run(
+    device: String?, label: DeviceLabel, person: String, alias: String? = nil, wipes: Bool = false, patience: ClaimPatience = ClaimPatience(),
+    tell: (ClaimStep) -> Void = { _ in }
+  ) async throws(OperatorError) -> ClaimedDevice {
+    let endpoint = try target(device, label)
+    let person = try OwnerFolder.memberName(person).text
+    // An alias that cannot be had must come out before the device changes hands.
+    if let alias { try DeviceBook.load(home).checkFree(alias: alias, for: label.deviceId.text) }
     let makers = if let makerCAFile { [try KeyFiles.certificate(makerCAFile)] } else { try MakerFolder.known(home) }
-    guard !makers.isEmpty || expected != nil else {
-      throw OperatorError(
-        "unknown-maker",
-        "no maker's CA is known here, so nothing can tell the right device from a false one; give --maker-ca FILE, or the device id from its label with --device-id ID"
-      )
+    guard !makers.isEmpty else {
+      throw OperatorError("unknown-maker", "no maker's CA is known here, so nothing can tell a genuine device from a false one; give --maker-ca FILE")
     }
     let folder = ownerFolder ?? home.ownerFolder
-    let security = try Self.security(makers: makers, expected: expected, now_s: now_s)
-    let claimed: Claimed
-    do throws(OperatorError) {
-      claimed = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
-        try await claim(connection, folder: folder, person: person)
+    let ownerIsNew = !OwnerFolder.exists(folder)
+    var prepared = try PreparedOwner(folder, passphrases)
+    let security = try Self.security(makers: makers, label: label, now_s: now_s)
+    var wiped = false
+    if wipes {
+      wiped = try await LabelWipe(label: label, makers: makers, patience: patience, now_s: now_s)
+        .run(endpoint, owner: { () throws(OperatorError) in try prepared.open(now_s: now_s).owner.authority }, tell: tell)
+    }
+    // A device that was just wiped restarts first.
+    let claimed = try await patience.retrying(for: wiped ? patience.restart_s : 0) { () throws(OperatorError) in
+      do throws(OperatorError) {
+        return try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
+          try await claim(connection, &prepared, label: label, person: person, patience: patience, tell: tell)
+        }
+      } catch {
+        throw Self.advice(error, endpoint)
       }
-    } catch {
-      throw Self.advice(error, endpoint)
     }
     let owner = claimed.owner
     // Remembered before it is tried: from here on the device obeys this owner, whatever happens to the next connection.
@@ -87,37 +103,25 @@ public struct Claiming: Sendable {
     return ClaimedDevice(
       deviceId: claimed.id.text, serialNumber: claimed.info.serialNumber, address: endpoint.description, ownerId: owner.ownerId,
       ownerFolder: folder,
-      ownerIsNew: claimed.ownerIsNew, makerChecked: !makers.isEmpty, person: person, lifeCycleState: info.lifeCycleState)
+      ownerIsNew: ownerIsNew, wiped: wiped, person: person, lifeCycleState: info.lifeCycleState)
   }
 
-  /// Where to go, and which device must be there.
-  private func target(_ device: String?, _ deviceId: String?) throws(OperatorError) -> (Endpoint, DeviceIdentifier?) {
-    var expected: DeviceIdentifier?
-    if let deviceId {
-      guard let id = DeviceIdentifier(deviceId) else {
-        throw OperatorError("bad-argument", "'\(printable(deviceId.prefix(40)))' is no device id, which is 20 hexadecimal digits")
-      }
-      expected = id
+  /// Where to go. Which device must be there is the label's to say: an address names no device.
+  private func target(_ device: String?, _ label: DeviceLabel) throws(OperatorError) -> Endpoint {
+    let book = try DeviceBook.load(home)
+    if let device, DeviceIdentifier(device) == nil, let endpoint = try? Endpoint(device), book.devices.allSatisfy({ $0.alias != device }) {
+      return endpoint
     }
-    // An address names no device: who was there before need not be there now.
-    if let device, DeviceIdentifier(device) == nil, let endpoint = try? Endpoint(device),
-      try DeviceBook.load(home).devices.allSatisfy({ $0.alias != device })
-    {
-      return (endpoint, expected)
-    }
-    switch try DeviceBook.load(home).choose(device) {
-    case .address(let endpoint): return (endpoint, expected)
+    switch try book.choose(device ?? label.deviceId.text) {
+    case .address(let endpoint): return endpoint
     case .known(let known):
+      guard known.deviceId == label.deviceId.text else {
+        throw OperatorError("bad-argument", "the label is that of device \(label.deviceId), and \(known.name) is device \(known.deviceId)")
+      }
       guard let address = known.address else {
-        throw OperatorError(
-          "unknown-device",
-          "device \(known.name) is no longer at its last address; say where it is: haechi claim --device HOST:PORT --device-id \(known.deviceId)"
-        )
+        throw OperatorError("unknown-device", "device \(known.name) is no longer at its last address; say where it is with --device HOST:PORT")
       }
-      if let expected, expected.text != known.deviceId {
-        throw OperatorError("bad-argument", "--device names device \(known.deviceId) and --device-id another one, \(expected.text)")
-      }
-      return (try Endpoint(address), DeviceIdentifier(known.deviceId))
+      return try Endpoint(address)
     }
   }
 
@@ -127,29 +131,36 @@ public struct Claiming: Sendable {
     return Credential(chain: [try Profiles.claimant(key: key, now_s: now_s)], key: key, name: "of the claimant")
   }
 
-  private static func security(makers: [Certificate], expected: DeviceIdentifier?, now_s: Int64) throws(OperatorError) -> ConnectionSecurity {
-    let trust: ServerTrust
-    if makers.isEmpty, let expected, let digest = bytes(hexadecimal: expected.text) {
-      trust = .publicKeyDigest(digest)
-    } else {
-      trust = .authorityAnyName(makers)
+  private static func security(makers: [Certificate], label: DeviceLabel, now_s: Int64) throws(OperatorError) -> ConnectionSecurity {
+    try ConnectionSecurity(
+      credential: try claimant(now_s: now_s), trust: .authorityAnyName(makers), peerName: "the device of this label (\(label.deviceId))"
+    ) { certificate in refusal(certificate, label: label) }
+  }
+
+  /// Whether an IDevID certificate is that of the label's device: nil, or why not. Another genuine device of the same maker is as wrong as any.
+  static func refusal(_ certificate: Certificate, label: DeviceLabel) -> CertificateRefusal? {
+    if let refusal = Profiles.refusalOfMakersDevice(certificate) { return refusal }
+    guard certificate.publicKeyDigest == label.keyHash else {
+      let found = DeviceIdentifier(publicKeyDigest: certificate.publicKeyDigest)?.text ?? "?"
+      return CertificateRefusal(.profile, "it is device \(found), and the label's is another")
     }
-    let peerName = expected.map { "device \($0)" } ?? "an unclaimed device of a maker that you trust"
-    return try ConnectionSecurity(credential: try claimant(now_s: now_s), trust: trust, peerName: peerName) { certificate in
-      if let refusal = Profiles.refusalOfMakersDevice(certificate) { return refusal }
-      guard let expected, DeviceIdentifier(publicKeyDigest: certificate.publicKeyDigest) != expected else { return nil }
-      return CertificateRefusal(.profile, "it is device \(DeviceIdentifier(publicKeyDigest: certificate.publicKeyDigest)?.text ?? "?")")
+    guard certificate.subjectSerialNumber == label.serialNumber.text else {
+      return CertificateRefusal(
+        .profile, "its serial number is \(certificate.subjectSerialNumber ?? "none"), and the label says \(label.serialNumber)")
     }
+    return nil
   }
 
   private struct Claimed: Sendable {
     let id: DeviceIdentifier
     let info: DeviceInfo
     let owner: OwnerFolder
-    let ownerIsNew: Bool
   }
 
-  private func claim(_ connection: DeviceConnection, folder: String, person: String) async throws(OperatorError) -> Claimed {
+  private func claim(
+    _ connection: DeviceConnection, _ prepared: inout PreparedOwner, label: DeviceLabel, person: String, patience: ClaimPatience,
+    tell: (ClaimStep) -> Void
+  ) async throws(OperatorError) -> Claimed {
     let endpoint = connection.endpoint
     guard let peer = connection.peer, let deviceId = DeviceIdentifier(publicKeyDigest: peer.publicKeyDigest) else {
       throw OperatorError("wrong-device", "\(endpoint) has no certificate")
@@ -157,12 +168,13 @@ public struct Claiming: Sendable {
     let client = DeviceClient(connection)
     let info = try await client.info()
     let offer = try await client.get(ClaimOffer.self, "/v1/claim")
-    guard info.deviceId == deviceId.text, offer.deviceId == deviceId.text else {
+    guard info.deviceId == deviceId.text, offer.deviceId == deviceId.text, let certificateRequest = offer.certificateRequest else {
       throw OperatorError(
         "wrong-device",
-        "\(endpoint) calls itself '\(printable(offer.deviceId.prefix(40)))' and its certificate says \(deviceId); nothing was signed")
+        "\(endpoint) calls itself '\(printable(offer.deviceId.prefix(40)))' its certificate says \(deviceId), and it must offer a certificate request; nothing was signed"
+      )
     }
-    let request = try Profiles.request(offer.certificateRequest, from: endpoint)
+    let request = try Profiles.request(certificateRequest, from: endpoint)
     guard request.publicKey.digest != peer.publicKeyDigest else {
       throw OperatorError(
         "bad-answer",
@@ -170,19 +182,22 @@ public struct Claiming: Sendable {
     }
     try Profiles.checkOperational(request, deviceId, from: endpoint)
     // Only now, with the right device at the wire, is there something to own.
-    let (owner, isNew) = try OwnerFolder.openOrMake(folder, now_s: now_s)
-    try owner.ensureAdmin(person, now_s: now_s)
+    let unlocked = try prepared.open(now_s: now_s)
+    let owner = unlocked.owner
+    try unlocked.ensureAdmin(person, now_s: now_s)
     let certificate = try Profiles.lDevID(
-      issuer: owner.issuer, key: request.publicKey, owner: owner.identifier, deviceId: deviceId, now_s: now_s)
-    let order = ClaimOrder(ownerCertificate: owner.issuer.certificate.pem, certificateChain: certificate.pem)
-    let answer = try await client.send(LifeCycleAnswer.self, DeviceRequest(.post, "/v1/claim", body: try encode(order)))
+      issuer: unlocked.issuer, key: request.publicKey, owner: owner.identifier, deviceId: deviceId, now_s: now_s)
+    let prover = LabelProver(label: label, client: client, patience: patience)
+    let proof = try await prover.proof(for: owner.authority, offer: offer)
+    let answer = try await prover.send(
+      ClaimOrder(ownerCertificate: owner.authority.pem, certificateChain: certificate.pem, proof: proof), tell: tell)
     guard answer.deviceId == deviceId.text, answer.lifeCycleState == "owned", answer.ownerId == owner.ownerId else {
       throw OperatorError(
         "bad-answer",
         "\(endpoint) took its owner and is now '\(printable(answer.lifeCycleState.prefix(40)))' instead of owned by \(owner.ownerId); see its log"
       )
     }
-    return Claimed(id: deviceId, info: info, owner: owner, ownerIsNew: isNew)
+    return Claimed(id: deviceId, info: info, owner: owner)
   }
 
   /// What a refusal means while a device is being claimed.
@@ -195,12 +210,12 @@ public struct Claiming: Sendable {
         cause: error.cause)
     case "wrong-device":
       OperatorError(
-        "wrong-device", "\(error.reason). Either it is of a maker that is not trusted here (--maker-ca FILE), or it already has an owner",
+        "wrong-device", "\(error.reason). Either it is of a maker that is not trusted here (--maker-ca FILE), or it already has an owner (--wipe)",
         cause: error.cause)
     case "tls-refused":
       OperatorError(
         "tls-refused",
-        "\(error.reason). A device that is blank must be provisioned first; one that has an owner must be released by that owner",
+        "\(error.reason). A device that is blank must be provisioned first; one that has an owner must be wiped first, by its button and its label (--wipe)",
         cause: error.cause)
     default: error
     }

@@ -21,7 +21,7 @@ public struct OwnedDevice: Sendable {
   ///   - device: an id, an alias or HOST:PORT; nil for the only known device.
   ///   - ownerFolder: nil for the one that claimed it.
   ///   - person: nil for who claimed it.
-  /// - Throws: `unknown-device`, `ambiguous-device`, `not-claimed`, `foreign-owner`, `unknown-person`, `certificate-expired`, and what is wrong with a file.
+  /// - Throws: `unknown-device`, `ambiguous-device`, `not-claimed`, `foreign-owner`, `unknown-member`, `certificate-expired`, and what is wrong with a file.
   public init(home: OperatorHome, device: String?, ownerFolder: String? = nil, person: String? = nil, now_s: Int64 = secondsNow())
     throws(OperatorError)
   {
@@ -58,6 +58,23 @@ public struct OwnedDevice: Sendable {
     }
   }
 
+  /// A known device of `owner`, as whoever `credential` is.
+  ///
+  /// - Throws: `unknown-device` where it is not known here, or no longer at its last address.
+  init(home: OperatorHome, device: String, owner: OwnerFolder, credential: Credential, now_s: Int64) throws(OperatorError) {
+    guard case .known(let known) = try DeviceBook.load(home).choose(device), let address = known.address, let id = DeviceIdentifier(known.deviceId) else {
+      throw OperatorError(
+        "unknown-device", "device \(device) is no longer at its last address; say where it is with: haechi status --device HOST:PORT")
+    }
+    self.home = home
+    self.now_s = now_s
+    self.owner = owner
+    self.credential = credential
+    name = known.name
+    endpoint = try Endpoint(address)
+    deviceId = id
+  }
+
   /// Connects as the owner's person and runs `body`.
   ///
   /// - Throws: what the connection and `body` throw; where what answers is not the device, what it is instead as far as that can be known.
@@ -76,7 +93,7 @@ public struct OwnedDevice: Sendable {
   /// - Parameter credential: whom to show to the device; nil for the operator's own.
   func security(showing credential: Credential? = nil) throws(OperatorError) -> ConnectionSecurity {
     let owner = owner.identifier
-    let authority = self.owner.issuer.certificate
+    let authority = self.owner.authority
     let trust: ServerTrust
     if let deviceId {
       trust = .authority([authority], name: .uri(IdentityURI.device(owner: owner, deviceId).text))

@@ -27,9 +27,9 @@ enum Profiles {
   }
 
   static func iDevID(
-    issuer: CertificateIssuer, key: PublicKey, deviceId: DeviceIdentifier, serialNumber: String, now_s: Int64
+    issuer: CertificateIssuer, key: PublicKey, deviceId: DeviceIdentifier, serialNumber: String, hardwareType: ASN1ObjectIdentifier, now_s: Int64
   ) throws(OperatorError) -> Certificate {
-    let template = InitialDeviceProfile.template(device: deviceId, serialNumber: serialNumber, now_s: now_s)
+    let template = InitialDeviceProfile.template(device: deviceId, serialNumber: serialNumber, hardwareType: hardwareType, now_s: now_s)
     return try signed { () throws(CryptoError) in try issuer.issue(template, publicKey: key) }
   }
 
@@ -41,9 +41,9 @@ enum Profiles {
   }
 
   static func person(
-    issuer: CertificateIssuer, key: PublicKey, owner: OwnerIdentifier, name: PersonName, role: Role, now_s: Int64
+    issuer: CertificateIssuer, key: PublicKey, owner: OwnerIdentifier, name: PersonName, role: Role, validity_s: Int64, now_s: Int64
   ) throws(OperatorError) -> Certificate {
-    let template = PersonProfile.template(owner: owner, name: name, role: role, now_s: now_s)
+    let template = PersonProfile.template(owner: owner, name: name, role: role, validity_s: validity_s, now_s: now_s)
     return try signed { () throws(CryptoError) in try issuer.issue(template, publicKey: key) }
   }
 

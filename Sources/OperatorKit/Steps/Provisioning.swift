@@ -1,108 +1,77 @@
 internal import Crypto
 internal import Foundations
+internal import Identity
+internal import LabelPrint
 internal import TLS
 
-/// What provisioning a device gave.
+/// What provisioning a device gave. Its JSON does not have the label's text: that is in `labelFile`, which others cannot read.
 public struct ProvisionedDevice: Encodable, Sendable, Equatable {
   public let deviceId: String
   public let serialNumber: String
-  /// SHA-256 of the device's key (SubjectPublicKeyInfo), hexadecimal: for the label.
+  /// SHA-256 of the device's key (SubjectPublicKeyInfo), hexadecimal.
   public let keyDigest: String
   public let address: String
   public let lifeCycleState: String
+  /// The text of its label, mode 0600; its QR code lies beside it as .png.
+  public let labelFile: String
+  /// The text of the label: whoever has it and stands at the device can claim it.
+  public let label: String
+
+  private enum CodingKeys: String, CodingKey { case deviceId, serialNumber, keyDigest, address, lifeCycleState, labelFile }
 }
 
-/// The station's step: gives a blank device its IDevID certificate.
+/// The station's step: gives a blank device its IDevID certificate (IEEE 802.1AR) and its label.
 public struct Provisioning: Sendable {
   private let home: OperatorHome
-  private let station: Station
-  private let now_s: Int64
+  private let step: StationStep
 
-  /// - Throws: what is wrong with the station's files.
-  public init(home: OperatorHome, stationFolder: String, now_s: Int64 = secondsNow()) throws(OperatorError) {
+  /// - Parameters:
+  ///   - labelsFolder: where the label is written; nil for the usual one of `home`.
+  ///   - hardwareType: the maker's object identifier for the model of the hardware; nil for Haechi's own.
+  /// - Throws: what is wrong with the station's files; `bad-argument`.
+  public init(
+    home: OperatorHome, stationFolder: String, labelsFolder: String? = nil, hardwareType: String? = nil, now_s: Int64 = secondsNow()
+  ) throws(OperatorError) {
     self.home = home
-    self.now_s = now_s
-    station = try Station(stationFolder, now_s: now_s)
+    step = try StationStep(stationFolder, labelsFolder: labelsFolder ?? home.labelsFolder, hardwareType: hardwareType, now_s: now_s)
   }
 
   /// Provisions the blank device at `endpoint` and remembers it.
   ///
-  /// - Parameter serialNumber: 1…64 printable ASCII characters; nil takes the device id in capital letters.
+  /// - Parameter serialNumber: 1…64 of A-Z, 0-9, '-', '.'; nil takes the device id in capital letters.
+  /// - Throws: `already-provisioned`, naming the device; `bad-argument`; and what the connection throws.
   public func run(endpoint: Endpoint, serialNumber: String?) async throws(OperatorError) -> ProvisionedDevice {
-    if let serialNumber { try Self.check(serialNumber) }
-    let security = try ConnectionSecurity(
-      credential: station.credential, trust: .selfSigned, peerName: "a blank device", policy: Profiles.refusalOfMakersDevice)
-    let done: ProvisionedDevice
-    do throws(OperatorError) {
-      done = try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
-        try await provision(connection, serialNumber: serialNumber)
-      }
-    } catch {
-      throw Self.advice(error, endpoint)
+    let wanted = if let serialNumber { try Self.check(serialNumber) } else { nil as LabelSerialNumber? }
+    let done = try await step.run(endpoint) { (blank) throws(OperatorError) in
+      if let wanted { wanted } else { try Self.check(blank.deviceId.text.uppercased()) }
     }
-    try MakerFolder.remember(station.issuer.certificate, home)
+    try MakerFolder.remember(step.station.issuer.certificate, home)
     try DeviceBook.update(home) { (book) throws(OperatorError) in
       try book.remember(KnownDevice(deviceId: done.deviceId, address: endpoint.description, serialNumber: done.serialNumber))
     }
     return done
   }
 
-  private func provision(_ connection: DeviceConnection, serialNumber: String?) async throws(OperatorError) -> ProvisionedDevice {
-    let endpoint = connection.endpoint
-    let client = DeviceClient(connection)
-    let offer = try await client.get(ProvisioningOffer.self, "/v1/provisioning")
-    let request = try Profiles.request(offer.certificateRequest, from: endpoint)
-    // The handshake proved one key; a certificate for another would give an identity to something that is not at the wire.
-    guard let peer = connection.peer, request.publicKey.digest == peer.publicKeyDigest else {
-      throw OperatorError(
-        "wrong-device",
-        "\(endpoint) asks for a certificate for another key than the one that it proved in the handshake; nothing was signed")
-    }
-    let deviceId = try Profiles.deviceId(request, from: endpoint)
-    guard offer.deviceId == deviceId.text else {
-      throw OperatorError(
-        "wrong-device",
-        "\(endpoint) calls itself '\(printable(offer.deviceId.prefix(40)))', which is not the digest of its key; nothing was signed")
-    }
-    let serialNumber = serialNumber ?? deviceId.text.uppercased()
-    let certificate = try Profiles.iDevID(
-      issuer: station.issuer, key: request.publicKey, deviceId: deviceId, serialNumber: serialNumber, now_s: now_s)
-    let order = ProvisioningOrder(serialNumber: serialNumber, certificateChain: certificate.pem)
-    let answer = try await client.send(LifeCycleAnswer.self, DeviceRequest(.put, "/v1/provisioning", body: try encode(order)))
-    guard answer.deviceId == deviceId.text, answer.lifeCycleState == "provisioned" else {
-      throw OperatorError(
-        "bad-answer",
-        "\(endpoint) took its certificate and is now '\(printable(answer.lifeCycleState.prefix(40)))' instead of provisioned; see its log")
-    }
-    return ProvisionedDevice(
-      deviceId: deviceId.text, serialNumber: serialNumber, keyDigest: hexadecimal(request.publicKey.digest), address: endpoint.description,
-      lifeCycleState: answer.lifeCycleState)
-  }
-
-  /// What a refusal means while a device is being provisioned.
-  private static func advice(_ error: OperatorError, _ endpoint: Endpoint) -> OperatorError {
-    switch error.code {
-    case "wrong-device" where error.cause is CertificateRefusal || error.reason.contains("self-signed"):
-      OperatorError(
-        "wrong-device",
-        "\(endpoint) is not blank: it has a certificate that is not self-signed, so it was provisioned already; claim it with: haechi claim --device \(endpoint)",
-        cause: error.cause)
-    case "tls-refused":
-      OperatorError(
-        "tls-refused",
-        "\(error.reason). The device's firmware pins another maker's CA than this station's, or the device is not blank any more",
-        cause: error.cause)
-    default: error
+  /// The label in words and as a QR code of half blocks, for a terminal. Whoever sees it can claim the device.
+  ///
+  /// - Throws: `file-malformed` where the label cannot be drawn.
+  public static func label(of device: ProvisionedDevice, coloured: Bool) throws(OperatorError) -> [String] {
+    do {
+      let label = try DeviceLabel(text: device.label)
+      return LabelText.lines(label) + [""] + (try QRCode(label.text).lines(coloured: coloured))
+    } catch {
+      throw OperatorError("file-malformed", "the label of \(device.serialNumber) cannot be drawn", cause: error)
     }
   }
 
-  /// A serial number is printed on a label and lies in a certificate.
-  static func check(_ serialNumber: String) throws(OperatorError) {
-    let plain = serialNumber.utf8.allSatisfy { (0x21...0x7e).contains($0) }
-    guard plain, (1...64).contains(serialNumber.utf8.count) else {
+  /// A serial number is printed on a label, names a file and lies in a certificate.
+  static func check(_ serialNumber: String) throws(OperatorError) -> LabelSerialNumber {
+    guard let checked = LabelSerialNumber(serialNumber) else {
       throw OperatorError(
         "bad-argument",
-        "'\(printable(serialNumber.prefix(64)))' cannot be a serial number: use 1 to 64 letters, digits and signs of ASCII, without spaces")
+        "'\(printable(serialNumber.prefix(64)))' cannot be a serial number: use 1 to 64 of A-Z, 0-9, '-' and '.', beginning with a letter or digit, which a label's QR code can show"
+      )
     }
+    return checked
   }
 }

@@ -22,7 +22,7 @@ struct StatementSigner: Sendable {
     guard case .person(_, _, .admin) = person else {
       throw OperatorError(
         "not-permitted",
-        "only an admin may \(purpose), and you are \(person); say who you are with --as NAME (see: haechi person list)")
+        "only an admin may \(purpose), and you are \(person); say who you are with --as NAME (see: haechi member list)")
     }
     self.certificate = certificate
     self.key = key

@@ -15,7 +15,7 @@ public struct KnownDevice: Codable, Equatable, Sendable {
   public var ownerId: String?
   /// The folder of that owner, where it is not the usual one.
   public var ownerFolder: String?
-  /// Which of the owner's people the operator is.
+  /// Which of the owner's members the operator is.
   public var person: String?
 
   public init(
@@ -105,10 +105,7 @@ public struct DeviceBook: Codable, Equatable, Sendable {
     var device = device
     let index = devices.firstIndex { $0.deviceId == device.deviceId }
     if let alias = device.alias {
-      try Self.check(alias: alias)
-      if let other = devices.first(where: { $0.alias == alias && $0.deviceId != device.deviceId }) {
-        throw OperatorError("bad-argument", "the alias '\(alias)' already belongs to device \(other.deviceId); choose another")
-      }
+      try checkFree(alias: alias, for: device.deviceId)
     } else if let index {
       device.alias = devices[index].alias
     }
@@ -131,6 +128,16 @@ public struct DeviceBook: Codable, Equatable, Sendable {
     let count = devices.count
     devices.removeAll { $0.deviceId == deviceId }
     return devices.count != count
+  }
+
+  /// Refuses what is no alias, and one that another device than the one of that id has.
+  ///
+  /// - Throws: `bad-argument`.
+  func checkFree(alias: String, for deviceId: String) throws(OperatorError) {
+    try Self.check(alias: alias)
+    if let other = devices.first(where: { $0.alias == alias && $0.deviceId != deviceId }) {
+      throw OperatorError("bad-argument", "the alias '\(alias)' already belongs to device \(other.deviceId); choose another")
+    }
   }
 
   /// An alias is 1…40 letters, digits, `-`, `_`: it must not look like an address, an id or an option.

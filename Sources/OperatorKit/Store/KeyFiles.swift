@@ -33,6 +33,23 @@ enum KeyFiles {
     }
   }
 
+  /// A private key under a passphrase.
+  ///
+  /// - Throws: `passphrase-wrong`; `file-malformed`, also for a key that is not encrypted.
+  static func key(_ path: String, passphrase: Passphrase) throws(OperatorError) -> PrivateKey {
+    let content = try PrivateFiles.readSecret(path)
+    guard PrivateKey.isEncrypted(pem: content) else {
+      throw OperatorError("file-malformed", "\(path) is not an encrypted private key in PEM; whoever reads the file would be the owner, so it is not used")
+    }
+    do {
+      return try PrivateKey(encryptedPEM: content, passphrase: passphrase.secret)
+    } catch  where error.code == "passphrase-wrong" {
+      throw OperatorError("passphrase-wrong", "the passphrase does not open \(path)", cause: nil)
+    } catch {
+      throw OperatorError("file-malformed", "\(path) is not one encrypted P-256 private key in PEM", cause: error)
+    }
+  }
+
   /// A certificate file and its key file, which must belong together.
   static func credential(_ chainPath: String, _ keyPath: String) throws(OperatorError) -> Credential {
     let chain = try chain(chainPath)
@@ -66,6 +83,17 @@ enum KeyFiles {
       throw OperatorError("file-unwritable", "the key for \(path) could not be written as PEM", cause: error)
     }
     try PrivateFiles.write(secret: content, to: path, existing: existing)
+  }
+
+  /// Writes `key` under a passphrase, readable by its owner alone.
+  static func write(_ key: PrivateKey, passphrase: Passphrase, to path: String) throws(OperatorError) {
+    let content: [UInt8]
+    do {
+      content = try key.encryptedPEM(passphrase: passphrase.secret)
+    } catch {
+      throw OperatorError("file-unwritable", "the key for \(path) could not be encrypted", cause: error)
+    }
+    try PrivateFiles.write(content, to: path, existing: .refuse)
   }
 
   /// A fresh P-256 key.

@@ -5,8 +5,9 @@
 /// broker.json             the broker of the last haechi cloud bind, and the CA that it belongs to
 /// maker/                  a throwaway maker's CA and its station certificate, when made here
 /// known-makers/ID.pem     maker CAs that the operator has trusted, by the digest of their key
-/// owner/ca.pem, ca.key    the owner's CA, made at the first claim
-/// owner/people/NAME.pem, NAME.key   the certificates of the people who may use its devices
+/// owner/ca.pem, ca.key    the owner's CA, its key under the owner's passphrase; made by owner new or the first claim
+/// owner/members/NAME.pem, NAME.key   the certificates of the members who may use its devices
+/// labels/SERIAL.txt, SERIAL.png      the labels of devices that were provisioned here
 /// ```
 public struct OperatorHome: Sendable, Equatable {
   /// The folder's path, without a slash at its end.
@@ -40,4 +41,5 @@ public struct OperatorHome: Sendable, Equatable {
   public var makerFolder: String { path + "/maker" }
   public var knownMakersFolder: String { path + "/known-makers" }
   public var ownerFolder: String { path + "/owner" }
+  public var labelsFolder: String { path + "/labels" }
 }

@@ -2,8 +2,8 @@ internal import Crypto
 internal import Foundations
 internal import Identity
 
-/// A person who may use an owner's devices.
-public struct PersonRecord: Encodable, Sendable, Equatable {
+/// A member: a person, or a person's tool, who may use an owner's devices.
+public struct MemberRecord: Encodable, Sendable, Equatable {
   public let name: String
   /// `viewer`, `operator` or `admin`.
   public let role: String
@@ -14,85 +14,85 @@ public struct PersonRecord: Encodable, Sendable, Equatable {
   public let keyFile: String
 }
 
-/// An owner's folder: the owner CA that devices obey, and the certificates of the owner's people.
+/// An owner's folder: the owner CA that devices obey, and the certificates of the owner's members.
+///
+/// Opened like this it can do what needs no signature of the owner's; `unlock` asks for the passphrase of the owner's key.
 public struct OwnerFolder: Sendable {
   /// Where it is.
   public let folder: String
   /// 20 hexadecimal digits, from the digest of the owner CA's key.
   public var ownerId: String { identifier.text }
   let identifier: OwnerIdentifier
-  let issuer: CertificateIssuer
+  /// The owner CA's certificate, `ca.pem`.
+  let authority: Certificate
 
   private init(_ folder: String) throws(OperatorError) {
     self.folder = folder
-    issuer = try KeyFiles.issuer(folder + "/ca.pem", folder + "/ca.key")
+    authority = try KeyFiles.certificate(folder + "/ca.pem")
     do {
-      identifier = try OwnerAuthorityProfile.check(issuer.certificate)
+      identifier = try OwnerAuthorityProfile.check(authority)
     } catch {
       throw OperatorError("file-malformed", "\(folder)/ca.pem is not an owner's CA", cause: error)
     }
   }
 
+  /// Whether there is an owner in `folder`.
+  public static func exists(_ folder: String) -> Bool { PrivateFiles.exists(folder + "/ca.pem") }
+
   /// - Throws: `file-missing` when there is no owner yet.
   public static func open(_ folder: String) throws(OperatorError) -> OwnerFolder {
-    guard PrivateFiles.exists(folder + "/ca.pem") else {
+    guard exists(folder) else {
       throw OperatorError(
         "file-missing",
-        "there is no owner in \(folder): no file \(folder)/ca.pem; the first haechi claim makes one, or name the folder with --owner DIR")
+        "there is no owner in \(folder): no file \(folder)/ca.pem; make one with: haechi owner new, or name the folder with --owner DIR")
     }
     return try OwnerFolder(folder)
   }
 
-  /// Opens the owner in `folder`, or makes one with a new CA.
-  static func openOrMake(_ folder: String, now_s: Int64) throws(OperatorError) -> (owner: OwnerFolder, isNew: Bool) {
-    if PrivateFiles.exists(folder + "/ca.pem") { return (try OwnerFolder(folder), false) }
-    try PrivateFiles.makeFolder(folder)
+  /// Makes a new owner in `folder`: `ca.pem`, and `ca.key` under `passphrase`.
+  ///
+  /// - Throws: `file-exists` where there is one: nothing is written then.
+  public static func make(_ folder: String, passphrase: Passphrase, now_s: Int64 = secondsNow()) throws(OperatorError) -> UnlockedOwner {
+    for name in ["ca.pem", "ca.key"] where PrivateFiles.exists("\(folder)/\(name)") {
+      throw OperatorError("file-exists", "\(folder)/\(name) is already there and is not overwritten; name another folder with --owner DIR")
+    }
     let key = try KeyFiles.newKey()
     let certificate = try Profiles.ownerCA(key: key, now_s: now_s)
+    try PrivateFiles.makeFolder(folder)
     // The certificate last: a folder with a CA certificate is whole.
-    try KeyFiles.write(key, to: folder + "/ca.key")
+    try KeyFiles.write(key, passphrase: passphrase, to: folder + "/ca.key")
     try KeyFiles.write(certificate, to: folder + "/ca.pem")
-    return (try OwnerFolder(folder), true)
+    return UnlockedOwner(owner: try OwnerFolder(folder), issuer: try Profiles.issuer(certificate, key))
   }
 
-  private var peopleFolder: String { folder + "/people" }
-
-  /// Issues a client certificate of `role` for `name`.
+  /// With the owner's key, for what the owner signs: devices and members. Asks once.
   ///
-  /// - Parameter renew: replaces one that is there; else it is refused.
-  /// - Throws: `bad-argument`, `file-exists`.
-  public func addPerson(_ name: String, role: String, renew: Bool = false, now_s: Int64 = secondsNow()) throws(OperatorError)
-    -> PersonRecord
-  {
-    let person = try Self.personName(name)
-    guard let known = Role(rawValue: role) else {
-      throw OperatorError(
-        "bad-argument", "'\(printable(role.prefix(40)))' is no role; there are: \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-    let name = person.text
-    let path = "\(peopleFolder)/\(name).pem"
-    if !renew, PrivateFiles.exists(path) {
-      throw OperatorError(
-        "file-exists", "\(name) already has a certificate, \(path); renew it with: haechi person add \(name) --role \(role) --renew")
-    }
-    let key = try KeyFiles.newKey()
-    let certificate = try Profiles.person(issuer: issuer, key: key.publicKey, owner: identifier, name: person, role: known, now_s: now_s)
-    try PrivateFiles.makeFolder(peopleFolder)
-    try KeyFiles.write(key, to: "\(peopleFolder)/\(name).key", existing: renew ? .replace : .refuse)
-    try KeyFiles.write(certificate, to: path, existing: renew ? .replace : .refuse)
-    return try record(name)
+  /// - Throws: `passphrase-wrong`, `passphrase-needed`, and what is wrong with a file.
+  public func unlock(_ passphrases: any PassphraseSource) throws(OperatorError) -> UnlockedOwner {
+    try unlock(passphrases.passphrase(.unlock("owner \(ownerId) in \(folder)")))
   }
+
+  func unlock(_ passphrase: Passphrase) throws(OperatorError) -> UnlockedOwner {
+    let key = try KeyFiles.key(folder + "/ca.key", passphrase: passphrase)
+    do {
+      return UnlockedOwner(owner: self, issuer: try CertificateIssuer(certificate: authority, key: key))
+    } catch {
+      throw OperatorError("file-malformed", "\(folder)/ca.pem and \(folder)/ca.key do not make an authority", cause: error)
+    }
+  }
+
+  var membersFolder: String { folder + "/members" }
 
   /// Everybody who has a certificate here, by name.
-  public func people() throws(OperatorError) -> [PersonRecord] {
-    guard PrivateFiles.exists(peopleFolder) else { return [] }
-    var people: [PersonRecord] = []
-    for name in try PrivateFiles.names(peopleFolder) where name.hasSuffix(".pem") { people.append(try record(String(name.dropLast(4)))) }
-    return people
+  public func members() throws(OperatorError) -> [MemberRecord] {
+    guard PrivateFiles.exists(membersFolder) else { return [] }
+    var members: [MemberRecord] = []
+    for name in try PrivateFiles.names(membersFolder) where name.hasSuffix(".pem") { members.append(try record(String(name.dropLast(4)))) }
+    return members
   }
 
-  private func record(_ name: String) throws(OperatorError) -> PersonRecord {
-    let path = "\(peopleFolder)/\(name).pem"
+  func record(_ name: String) throws(OperatorError) -> MemberRecord {
+    let path = "\(membersFolder)/\(name).pem"
     let certificate = try KeyFiles.certificate(path)
     let role: Role
     do {
@@ -103,69 +103,61 @@ public struct OwnerFolder: Sendable {
     } catch {
       throw OperatorError(
         "file-malformed",
-        "\(path) is not a person's certificate of owner \(ownerId); issue it again with: haechi person add \(name) --role ROLE --renew",
+        "\(path) is not a member's certificate of owner \(ownerId); issue it again with: haechi member add \(name) --role ROLE --renew",
         cause: error)
     }
-    return PersonRecord(
+    return MemberRecord(
       name: name, role: role.rawValue, ownerId: ownerId, validUntil: rfc3339(certificate.notAfter_s), certificateFile: path,
-      keyFile: "\(peopleFolder)/\(name).key")
-  }
-
-  /// Makes sure that `name` is an admin with a certificate that is valid now; issues it where there is none.
-  func ensureAdmin(_ name: String, now_s: Int64) throws(OperatorError) {
-    guard PrivateFiles.exists("\(peopleFolder)/\(name).pem") else {
-      _ = try addPerson(name, role: "admin", now_s: now_s)
-      return
-    }
-    let there = try record(name)
-    guard there.role == "admin" else {
-      throw OperatorError(
-        "bad-argument",
-        "\(name) is \(there.role) of this owner (\(there.certificateFile)), and who claims must be admin; use another name with --name")
-    }
-    _ = try credential(name, now_s: now_s)
+      keyFile: "\(membersFolder)/\(name).key")
   }
 
   /// The certificate and key of `name`, valid now.
   ///
-  /// - Parameter name: nil where the owner has only one person.
-  /// - Throws: `unknown-person`, `certificate-expired`.
+  /// - Parameter name: nil where the owner has only one member.
+  /// - Throws: `unknown-member`, `certificate-expired`.
   func credential(_ name: String?, now_s: Int64) throws(OperatorError) -> Credential {
-    let name = if let name { name } else { try onlyPerson() }
-    let path = "\(peopleFolder)/\(try Self.personName(name).text).pem"
+    let name = if let name { name } else { try onlyMember() }
+    let path = "\(membersFolder)/\(try Self.memberName(name).text).pem"
     guard PrivateFiles.exists(path) else {
       throw OperatorError(
-        "unknown-person",
-        "'\(name)' has no certificate of this owner (no file \(path)); issue one with: haechi person add \(name) --role ROLE")
+        "unknown-member",
+        "'\(name)' has no certificate of this owner (no file \(path)); issue one with: haechi member add \(name) --role ROLE")
     }
-    let credential = try KeyFiles.credential(path, "\(peopleFolder)/\(name).key")
+    let keyPath = "\(membersFolder)/\(name).key"
+    guard PrivateFiles.exists(keyPath) else {
+      throw OperatorError(
+        "file-missing",
+        "\(name) has a certificate and no key here (no file \(keyPath)), as after a restored backup; issue both anew with: haechi member add \(name) --role ROLE --renew"
+      )
+    }
+    let credential = try KeyFiles.credential(path, keyPath)
     if let refusal = credential.chain.first?.refusal(at: now_s) {
       let advice =
-        refusal.kind == .expired ? "renew it with: haechi person add \(name) --role ROLE --renew" : "this machine's clock is behind"
+        refusal.kind == .expired ? "renew it with: haechi member add \(name) --role ROLE --renew" : "this machine's clock is behind"
       throw OperatorError("certificate-expired", "\(path): \(refusal.reason); \(advice)")
     }
     return credential
   }
 
-  private func onlyPerson() throws(OperatorError) -> String {
-    let names = try people().map(\.name)
+  private func onlyMember() throws(OperatorError) -> String {
+    let names = try members().map(\.name)
     guard let name = names.first else {
-      throw OperatorError("unknown-person", "the owner in \(folder) has no people; add yourself with: haechi person add NAME --role admin")
+      throw OperatorError("unknown-member", "the owner in \(folder) has no members; add yourself with: haechi member add NAME --role admin")
     }
     guard names.count == 1 else {
       throw OperatorError(
-        "unknown-person",
-        "the owner in \(folder) has several people (\(names.prefix(8).joined(separator: ", "))); say who you are with --as NAME")
+        "unknown-member",
+        "the owner in \(folder) has several members (\(names.prefix(8).joined(separator: ", "))); say who you are with --as NAME")
     }
     return name
   }
 
   /// - Throws: `bad-argument` with the form that is wanted.
-  static func personName(_ name: String) throws(OperatorError) -> PersonName {
+  static func memberName(_ name: String) throws(OperatorError) -> PersonName {
     guard let person = PersonName(name) else {
       throw OperatorError(
         "bad-argument",
-        "'\(printable(name.prefix(64)))' cannot be a person's name: use 1 to 32 of a-z, 0-9, '.', '-' or '_', beginning with a letter or digit (claim takes it as --name)"
+        "'\(printable(name.prefix(64)))' cannot be a member's name: use 1 to 32 of a-z, 0-9, '.', '-' or '_', beginning with a letter or digit (claim takes it as --name)"
       )
     }
     return person

@@ -74,7 +74,13 @@ public enum PrivateFiles {
     switch existing {
     case .refuse:
       // `link` fails when the name is taken; `rename` would replace what is there.
-      guard link(temporary, path) == 0 else { throw errno == EEXIST ? taken(path) : failed("link", errno, path, "make the file") }
+      if link(temporary, path) != 0 {
+        switch errno {
+        case EEXIST: throw taken(path)
+        case EPERM, EOPNOTSUPP: moved = try claim(path, for: temporary)
+        default: throw failed("link", errno, path, "make the file")
+        }
+      }
     case .replace:
       guard rename(temporary, path) == 0 else { throw failed("rename", errno, path, "replace the file") }
       moved = true
@@ -82,11 +88,24 @@ public enum PrivateFiles {
     flushFolder(of: path)
   }
 
+  /// Moves `temporary` to a name that nobody has, where there are no hard links (FAT: most memory sticks). The name is taken by an empty file first.
+  private static func claim(_ path: String, for temporary: String) throws(OperatorError) -> Bool {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode_t(0o600))
+    guard descriptor >= 0 else { throw errno == EEXIST ? taken(path) : failed("open", errno, path, "make the file") }
+    close(descriptor)
+    guard rename(temporary, path) == 0 else {
+      let number = errno
+      unlink(path)
+      throw failed("rename", number, path, "make the file")
+    }
+    return true
+  }
+
   /// Reads the whole of `path`.
   ///
-  /// - Parameter isPrivate: refuses a file whose mode lets its group or others read or change it, as a private key's must not.
+  /// - Parameter isPrivate: refuses a file whose mode lets its group or others read or change it, as a secret's must not.
   /// - Throws: `file-missing`, `file-unreadable`, `file-too-open`, `file-malformed` (no plain file, or too large).
-  public static func read(_ path: String, isPrivate: Bool = false) throws(OperatorError) -> [UInt8] {
+  public static func read(_ path: String, isPrivate: Bool = false, atMost limit_bytes: Int = largestFile_bytes) throws(OperatorError) -> [UInt8] {
     let (descriptor, _) = try openPlain(path, isPrivate: isPrivate)
     defer { close(descriptor) }
     var bytes: [UInt8] = []
@@ -97,8 +116,8 @@ public enum PrivateFiles {
       guard got >= 0 else { throw unreadable("read", path) }
       if got == 0 { return bytes }
       bytes.append(contentsOf: buffer[..<got])
-      guard bytes.count <= largestFile_bytes else {
-        throw OperatorError("file-malformed", "\(path) is larger than \(largestFile_bytes) bytes, so it is not what it should be")
+      guard bytes.count <= limit_bytes else {
+        throw OperatorError("file-malformed", "\(path) is larger than \(limit_bytes) bytes, so it is not what it should be")
       }
     }
   }
@@ -119,7 +138,7 @@ public enum PrivateFiles {
     guard !isPrivate || info.st_mode & 0o077 == 0 else {
       close(descriptor)
       let mode = String(info.st_mode & 0o777, radix: 8)
-      throw OperatorError("file-too-open", "\(path) holds a private key and its mode 0\(mode) lets others at it; run: chmod 600 \(path)")
+      throw OperatorError("file-too-open", "\(path) holds a secret and its mode 0\(mode) lets others at it; run: chmod 600 \(path)")
     }
     return (descriptor, Int(info.st_size))
   }
@@ -136,6 +155,14 @@ public enum PrivateFiles {
     } catch {
       throw OperatorError("file-unreadable", "the folder \(folder) cannot be listed", cause: error)
     }
+  }
+
+  /// Removes the file; one that is not there is no error.
+  ///
+  /// - Throws: `file-unwritable`.
+  static func remove(_ path: String) throws(OperatorError) {
+    guard unlink(path) != 0, errno != ENOENT else { return flushFolder(of: path) }
+    throw failed("unlink", errno, path, "remove the file")
   }
 
   /// Runs `body` while no other process runs one under the same lock file; waits for its turn.

@@ -52,11 +52,23 @@ extension Sheet {
     return port.map { "\(name):\($0)" } ?? name
   }
 
+  /// What the operator must know or do while a device is being claimed.
+  public static func claim(_ step: ClaimStep) -> String {
+    switch step {
+    case .pressButton(let within_s): "press the button of the device now: it is waited for, up to \(within_s) s"
+    case .buttonSeen: "the button was pressed"
+    case .waits(let seconds): "the device looks at no proof for \(seconds) s, because of wrong ones; it is waited for"
+    case .wiped: "the device is wiped and restarts; it is claimed when it is back"
+    }
+  }
+
   /// One event as it comes.
   public static func event(_ event: DeviceEvent) -> String {
     switch event {
     case .input(let changed): input(changed)
     case .grade(let change): "grade is \(grade(change.grade, change.cause, change.evidence))"
+    case .claim(let claim):
+      "claim: \(printable(claim.outcome))\(claim.failures > 0 ? ", \(claim.failures) wrong proofs in a row, the next one is looked at in \(claim.waitMilliseconds / 1_000) s" : "")"
     case .cloud(let change):
       "cloud is \(printable(change.state))\(change.code.map { " (\(printable($0))\(change.reason.map { ": \(printable($0))" } ?? ""))" } ?? "")"
     }

@@ -101,10 +101,54 @@ public enum Sheet {
         })
   }
 
-  public static func people(_ people: [PersonRecord]) -> [String] {
-    guard !people.isEmpty else { return ["this owner has no people yet; add one with: haechi person add NAME --role viewer"] }
-    return table([["NAME", "ROLE", "VALID UNTIL"]] + people.map { [printable($0.name), $0.role, $0.validUntil] })
+  public static func members(_ members: [MemberRecord]) -> [String] {
+    guard !members.isEmpty else { return ["this owner has no members yet; add one with: haechi member add NAME --role viewer"] }
+    return table([["NAME", "ROLE", "VALID UNTIL"]] + members.map { [printable($0.name), $0.role, $0.validUntil] })
   }
+
+  /// One device of a push.
+  public static func pushed(_ device: PushedDevice) -> String {
+    device.reached ? "  told      \(printable(device.name))" : "  NOT TOLD  \(printable(device.name)): \(printable(device.reason ?? ""))"
+  }
+
+  /// The end of a push.
+  public static func push(_ report: RevocationPushReport) -> [String] {
+    guard !report.devices.isEmpty else { return ["no device of this owner is known here; list \(report.number) waits in the owner's folder"] }
+    let missing = report.devices.filter { !$0.reached }.count
+    guard missing > 0 else { return ["every known device of this owner has list \(report.number)"] }
+    return ["\(missing) of \(report.devices.count) devices do not have list \(report.number) and still believe who was withdrawn; later: haechi member push"]
+  }
+
+  public static func owners(_ owners: [OwnerRecord]) -> [String] {
+    guard !owners.isEmpty else { return ["there is no owner yet; make one with: haechi owner new"] }
+    return table(
+      [["OWNER", "FOLDER", "VALID UNTIL", "MEMBERS", "DEVICES"]]
+        + owners.map { [$0.ownerId, printable($0.folder), $0.validUntil, "\($0.members)", "\($0.devices)"] }, rightAligned: [3, 4])
+  }
+
+  /// One device of a line.
+  public static func line(_ update: LineUpdate) -> String {
+    let total = String(update.total)
+    let at = String(repeating: " ", count: max(0, total.count - String(update.done).count)) + "\(update.done)/\(total)"
+    guard let deviceId = update.deviceId, let serialNumber = update.serialNumber else {
+      return "\(at)  refused  \(update.address): \(printable(update.reason ?? "no reason"))"
+    }
+    let what =
+      switch update.outcome {
+      case .provisioned: "provisioned"
+      case .reconciled: "was provisioned when the last run was cut off"
+      case .known, .refused: "is in the ledger already"
+      }
+    return "\(at)  \(serialNumber)  device \(deviceId) at \(update.address) \(what)"
+  }
+
+  /// A whole run of a line.
+  public static func line(_ report: LineReport, ledger: String) -> String {
+    "\(report.provisioned) provisioned, \(report.reconciled) reconciled, \(report.known) known before, \(report.refused) refused; \(printable(ledger)) has \(count(report.inLedger, "device", "devices"))"
+  }
+
+  /// `1 device`, `2 devices`.
+  public static func count(_ number: Int, _ one: String, _ many: String) -> String { "\(number) \(number == 1 ? one : many)" }
 
   static func onOff(_ on: Bool) -> String { on ? "on" : "off" }
 }

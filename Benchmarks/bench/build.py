@@ -1,0 +1,63 @@
+"""Builds what is measured: Haechi's products in release mode, and the peers that are written here."""
+
+import os
+import pathlib
+import subprocess
+
+PACKAGE = pathlib.Path(__file__).resolve().parent.parent
+# Set by `--no-build`: what was built before is used as it is.
+reuses = False
+
+
+def swift(product):
+    """The release build of a product of Benchmarks/ or of the device's package."""
+    command = ["swift", "build", "-c", "release", "--package-path", str(PACKAGE)]
+    if not reuses:
+        _run([*command, "--product", product])
+    return PACKAGE / ".build" / "release" / product
+
+
+def for_callgrind(program, folder):
+    """A copy of `program` in `folder` without debug information, which this machine's valgrind may be too old to read."""
+    stripped = folder / program.name
+    _run(["strip", "--strip-debug", "-o", str(stripped), str(program)])
+    return stripped
+
+
+def go_server():
+    """peers/server, by the Go that is pinned."""
+    folder = _peers()
+    if not reuses:
+        _run(["go", "build", "-trimpath", "-o", str(folder / "server"), "./server"], cwd=PACKAGE / "peers", env=_go_environment(folder))
+    return folder / "server"
+
+
+def load():
+    """peers/load.c, against this machine's OpenSSL."""
+    folder = _peers()
+    if not reuses:
+        source = str(PACKAGE / "peers" / "load.c")
+        _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", str(folder / "load"), source, "-lssl", "-lcrypto"])
+    return folder / "load"
+
+
+def _peers():
+    folder = PACKAGE / ".build" / "peers"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _go_environment(folder):
+    # The toolchain that is pinned, and no other; no module is fetched.
+    return os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0"}
+
+
+def _run(command, **options):
+    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if made.returncode != 0:
+        raise SystemExit(f"bench: {' '.join(command)} failed:\n{made.stdout}")
+
+
+def compiler_version():
+    """Instructions are comparable for one compiler only."""
+    return subprocess.run(["swift", "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()[0]

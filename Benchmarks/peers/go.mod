@@ -1,0 +1,3 @@
+module haechi.invalid/peers
+
+go 1.25

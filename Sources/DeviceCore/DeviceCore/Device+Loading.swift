@@ -1,0 +1,135 @@
+import Crypto
+import Foundations
+import Identity
+import LocalAPI
+
+extension Device {
+  /// What the folders hold, before anything of it is believed.
+  private struct Found {
+    var key: PrivateKey?
+    var identity: StoredIdentity?
+    var owner: StoredOwner?
+    var lockOut: StoredLockOut?
+    var intent: StoredIntent?
+    /// What is wrong with them.
+    var damage: String?
+  }
+
+  /// The device as its folders describe it; a new one where they are empty. A wipe that was cut off is brought to its end first.
+  ///
+  /// - Throws: `RuntimeError` where a folder cannot be used at all, or no key can be made.
+  static func load(
+    identity: IdentityFolder, state: StateFolder, maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder,
+    surroundings: Surroundings = Surroundings()
+  ) async throws(RuntimeError) -> Device {
+    do {
+      return try await load((identity, state), maker: maker, clock: clock, log: log, grades: grades, surroundings: surroundings)
+    } catch let error as RuntimeError {
+      throw error
+    } catch {
+      throw RuntimeError(
+        code: "state-folder-failed",
+        reason: "the device's keys cannot be kept in \(identity.folder.path): does the folder exist, and may I write there?", cause: error)
+    }
+  }
+
+  private static func load(
+    _ folders: (identity: IdentityFolder, state: StateFolder), maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder,
+    surroundings: Surroundings
+  ) async throws -> Device {
+    var found = look(folders)
+    if found.damage == nil, found.intent?.kind == .wipe {
+      do throws(Problem) {
+        try await finishWipe(folders, surroundings)
+        found.owner = nil
+        log.append(.notice, source: "core", "a wipe that was cut off is complete")
+      } catch {
+        found.damage = "its wipe was cut off and cannot be completed: \(error.detail)"
+      }
+    }
+    if found.key == nil {
+      let fresh = try PrivateKey.generateP256()
+      // A damaged device speaks with a key that it forgets: what lies in the folder stays as it was found.
+      if found.damage == nil { try folders.identity.writeDeviceKey(fresh) }
+      found.key = fresh
+    }
+    guard let key = found.key, let identifier = DeviceIdentifier(publicKeyDigest: key.publicKey.digest) else {
+      throw RuntimeError(code: "state-folder-failed", reason: "the device has no key")
+    }
+    let rules = CertificateRules(device: identifier, maker: maker, clock: clock)
+    let blank = State(standing: Standing(phase: .blank), chain: [try rules.selfSigned(key)], key: key)
+    var state = blank
+    if found.damage == nil, let identity = found.identity {
+      do {
+        state = try restore(identity, owner: found.owner, folder: folders.state, key: key, rules: rules)
+      } catch let damage as StateDamage {
+        found.damage = damage.sentence
+      } catch let problem as Problem {
+        found.damage = "the stored certificates do not fit: \(problem.detail)"
+      } catch let error as SystemCallError {
+        found.damage = error.reason
+      }
+    }
+    if let damage = found.damage {
+      state = blank
+      state.standing = Standing(phase: .damaged, damage: damage)
+      log.append(.error, source: "core", "the device's state is damaged: \(damage)")
+    }
+    log.append(.info, source: "core", "device \(identifier) is \(state.standing.phase.rawValue)")
+    let gate = ClaimGate(
+      presence: Presence(now_ms: surroundings.now_ms), folder: folders.identity, stored: found.damage == nil ? found.lockOut : nil,
+      now_ms: surroundings.now_ms, log: log, commit: surroundings.commitIdentity)
+    return Device(
+      folders: folders, deviceKey: key, rules: rules, gate: gate, surroundings: surroundings, clock: clock, log: log, grades: grades, state: state)
+  }
+
+  /// Reads each file by itself: a key that is well is kept whatever else is wrong.
+  private static func look(_ folders: (identity: IdentityFolder, state: StateFolder)) -> Found {
+    var found = Found()
+    func read<Value>(_ read: () throws -> Value?) -> Value? {
+      do {
+        return try read()
+      } catch let damage as StateDamage {
+        found.damage = found.damage ?? damage.sentence
+      } catch {
+        found.damage = found.damage ?? (error as? SystemCallError)?.reason ?? "\(error)"
+      }
+      return nil
+    }
+    let key = read(folders.identity.readDeviceKey)
+    let identity = read(folders.identity.readIdentity)
+    let lockOut = read(folders.identity.readLockOut)
+    let intent = read(folders.identity.readIntent)
+    // What a wipe was destroying is not looked at: it goes on, whatever is left.
+    let owner = intent?.kind == .wipe ? nil : read(folders.state.readOwner)
+    (found.key, found.identity, found.owner, found.lockOut, found.intent) = (key, identity, owner, lockOut, intent)
+    guard found.damage == nil else { return found }
+    if intent?.kind == .provision {
+      found.damage = "its provisioning was cut off: provision it again"
+    } else if identity != nil, key == nil {
+      found.damage = "there is an identity and no device key"
+    } else if identity == nil, owner != nil {
+      found.damage = "there is an owner and no identity"
+    }
+    return found
+  }
+
+  private static func restore(
+    _ identity: StoredIdentity, owner stored: StoredOwner?, folder: StateFolder, key: PrivateKey, rules: CertificateRules
+  ) throws -> State {
+    if let fault = identity.label.fault { throw damage("the stored label's \(fault)") }
+    let makerChain = try rules.checkMakerChain(identity.makerChain, key: key.publicKey, serialNumber: identity.serialNumber, isKnown: true)
+    var state = State(
+      standing: Standing(phase: .provisioned, serialNumber: identity.serialNumber), chain: makerChain, key: key, identity: identity,
+      makerChain: makerChain)
+    guard let stored else { return state }
+    guard let operationalKey = try folder.readOperationalKey() else { throw damage("the operational key is missing") }
+    let owner = try rules.checkOwner(stored.ownerCertificate, isKnown: true)
+    state.chain = try rules.checkOperationalChain(stored.operationalChain, key: operationalKey.publicKey, owner: owner, isKnown: true)
+    state.key = operationalKey
+    state.owner = owner.certificate
+    state.standing.phase = .owned
+    state.standing.owner = owner.identifier
+    return state
+  }
+}

@@ -1,0 +1,24 @@
+import FoundationEssentials
+import Foundations
+
+/// Values as the vault stores them: JSON, with sorted names.
+enum TypedValue {
+  static func encode(_ value: some Encodable, of kind: String) throws(VaultError) -> SecretBytes {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    do {
+      return SecretBytes(copying: try encoder.encode(value))
+    } catch {
+      throw VaultError("value-unreadable", "a value of \(kind) cannot be written as JSON", cause: error)
+    }
+  }
+
+  static func decode<Value: Decodable>(_ bytes: SecretBytes, of kind: String) throws(VaultError) -> Value {
+    do {
+      return try JSONDecoder().decode(Value.self, from: bytes.withUnsafeBytes { Data($0) })
+    } catch {
+      throw VaultError(
+        "value-unreadable", "a stored value of \(kind) is not of the type that this firmware reads it as: give changed types a new kind", cause: error)
+    }
+  }
+}

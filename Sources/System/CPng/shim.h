@@ -1,0 +1,3 @@
+// png.h includes setjmp.h, which Swift does not import; the simplified interface that is used here needs nothing of it.
+#pragma once
+#include <png.h>

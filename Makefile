@@ -17,6 +17,8 @@ SEED ?=
 # Of the machine that `make qemu` runs.
 MONITOR = Images/out/$(BOARD)-$(VARIANT).monitor
 MODE ?= quick
+# Tests at a time: more of them would only wait for one another's processor, and run into the deadlines of what they test.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 4
 ONLY ?=
 
 SCRIPTS = $(shell git ls-files | xargs -r awk 'FNR == 1 && /^\#!.*bash/ { print FILENAME }')

@@ -9,7 +9,7 @@ import Testing
 
   private func ask<Value: Sendable>(_ text: String, _ body: (DeviceClient) async throws(OperatorError) -> Value) async throws -> Value {
     try await CannedServer.with(Array(text.utf8)) { server in
-      try await DeviceConnection.with(server.endpoint, security: .plain) { (connection) throws(OperatorError) in
+      try await DeviceConnection.with(server.endpoint, security: .plain, deadlines: .patient) { (connection) throws(OperatorError) in
         try await body(DeviceClient(connection))
       }
     }

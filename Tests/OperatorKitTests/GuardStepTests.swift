@@ -37,7 +37,7 @@ import Testing
     _ answers: [ScriptedServer.Answer], _ body: (DeviceClient) async throws(OperatorError) -> Value
   ) async throws -> (Value, [ScriptedServer.Request]) {
     try await ScriptedServer.with(answers) { server in
-      let value = try await DeviceConnection.with(server.endpoint, security: .plain) { (connection) throws(OperatorError) in
+      let value = try await DeviceConnection.with(server.endpoint, security: .plain, deadlines: .patient) { (connection) throws(OperatorError) in
         try await body(DeviceClient(connection))
       }
       return (value, server.requests)
@@ -49,7 +49,7 @@ import Testing
   {
     try await ScriptedServer.with(answers) { server in
       do throws(OperatorError) {
-        _ = try await DeviceConnection.with(server.endpoint, security: .plain) { (connection) throws(OperatorError) in
+        _ = try await DeviceConnection.with(server.endpoint, security: .plain, deadlines: .patient) { (connection) throws(OperatorError) in
           try await body(DeviceClient(connection))
         }
       } catch {

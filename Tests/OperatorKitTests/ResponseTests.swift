@@ -4,14 +4,14 @@ import Testing
 
 /// What a device could answer, on purpose or broken: the client takes it, or says in one sentence what is wrong, and never more than its limits.
 @Suite struct ResponseTests {
-  private func answer(_ text: String, after: CannedServer.After = .close, deadlines: DeviceConnection.Deadlines = .init()) async throws
+  private func answer(_ text: String, after: CannedServer.After = .close, deadlines: DeviceConnection.Deadlines = .patient) async throws
     -> DeviceResponse
   {
     try await answer(Array(text.utf8), after: after, deadlines: deadlines)
   }
 
   private func answer(
-    _ bytes: [UInt8], piece_bytes: Int = .max, after: CannedServer.After = .close, deadlines: DeviceConnection.Deadlines = .init()
+    _ bytes: [UInt8], piece_bytes: Int = .max, after: CannedServer.After = .close, deadlines: DeviceConnection.Deadlines = .patient
   ) async throws -> DeviceResponse {
     try await CannedServer.with(bytes, piece_bytes: piece_bytes, after: after) { server in
       try await DeviceConnection.with(server.endpoint, security: .plain, deadlines: deadlines) { (connection) throws(OperatorError) in
@@ -121,7 +121,7 @@ import Testing
 
   private func ask<Value: Sendable>(_ text: String, _ body: (DeviceClient) async throws(OperatorError) -> Value) async throws -> Value {
     try await CannedServer.with(Array(text.utf8)) { server in
-      try await DeviceConnection.with(server.endpoint, security: .plain) { (connection) throws(OperatorError) in
+      try await DeviceConnection.with(server.endpoint, security: .plain, deadlines: .patient) { (connection) throws(OperatorError) in
         try await body(DeviceClient(connection))
       }
     }

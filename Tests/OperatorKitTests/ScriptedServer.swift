@@ -4,6 +4,17 @@ import Synchronization
 
 @testable import OperatorKit
 
+extension DeviceConnection.Deadlines {
+  /// For servers in the tests' own process, whose turn may come late on a busy machine.
+  static var patient: Self {
+    var deadlines = Self()
+    deadlines.connect_s = 60
+    deadlines.handshake_s = 120
+    deadlines.answer_s = 300
+    return deadlines
+  }
+}
+
 /// A server without TLS that answers the requests of one connection with prepared answers, one after the other, and keeps what was asked.
 final class ScriptedServer: Sendable {
   struct Request: Equatable { var line: String, body: String }

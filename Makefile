@@ -42,6 +42,7 @@ test: ## run every host test
 	python3 -m unittest discover -s Images/tests -p 'test_*.py'
 	python3 -m unittest discover -s Benchmarks/tests -p 'test_*.py'
 	swift test
+	Benchmarks/check-types "$$(swift build --show-bin-path)"
 	swift build --product haechid && swift build --product haechi
 	Toolchain/python-tool pytest -p no:cacheprovider -q --tb=short Tests/Device/test_roles.py --virtual
 	Tests/Network/dnsmasq-test "$$(swift build --show-bin-path)/dhcp-probe" || { status=$$?; [ $$status -eq 77 ] || exit $$status; }
@@ -75,7 +76,7 @@ inspect: ## look into an image as an evaluator would: IMAGE=FOLDER
 	Images/inspect "$(IMAGE)"
 
 bench: ## measure beside peers, into Benchmarks/results: MODE=quick|full ONLY=tls,api,…
-	@Toolchain/need host bench
+	@Toolchain/need host image device bench
 	@Benchmarks/run --mode "$(MODE)" $(if $(ONLY),--only "$(ONLY)")
 
 fmt: ## format the Swift and Python sources

@@ -73,6 +73,7 @@ var targets: [Target] = [
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
   core("MQTT", ["CMosquitto", "TLS", "Foundations"]),
   core("CloudLink", ["MQTT", "TLS", "Crypto", "Foundations", nioConcurrency]),
+  core("PeerLink", ["LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioConcurrency]),
   core("Guard", ["Foundations", nioConcurrency]),
   core("SupervisorLink", ["Foundations"]),
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
@@ -81,7 +82,8 @@ var targets: [Target] = [
   core(
     "DeviceCore",
     [
-      "LocalAPI", "CloudLink", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore, nioPosix,
+      "LocalAPI", "CloudLink", "PeerLink", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore,
+      nioPosix,
       nioConcurrency,
     ]),
 
@@ -112,6 +114,7 @@ var targets: [Target] = [
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("MQTT", ["TLS", "Crypto", "Identity", "Foundations", "TestBroker"]),
   tests("CloudLink", ["MQTT", "TLS", "Crypto", "Identity", "Foundations", "TestBroker", nioConcurrency]),
+  tests("PeerLink", ["LocalAPI"]),
   tests("Guard", ["Foundations", nioConcurrency]),
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
@@ -157,7 +160,7 @@ if onDevice {
       swiftSettings: swiftSettings),
     tests(
       "OperatorKit",
-      ["DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
+      ["haechid", "DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
   ]
 }
 

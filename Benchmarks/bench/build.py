@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import sys
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 # Set by `--no-build`: what was built before is used as it is.
@@ -28,7 +29,7 @@ def go_server():
     """peers/server, by the Go that is pinned."""
     folder = _peers()
     if not reuses:
-        _run(["go", "build", "-trimpath", "-o", str(folder / "server"), "./server"], cwd=PACKAGE / "peers", env=_go_environment(folder))
+        _run(["go", "build", "-trimpath", "-o", str(folder / "server"), "./server"], cwd=PACKAGE / "peers", env=go_environment(folder))
     return folder / "server"
 
 
@@ -47,9 +48,12 @@ def _peers():
     return folder
 
 
-def _go_environment(folder):
-    # The toolchain that is pinned, and no other; no module is fetched.
-    return os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0"}
+def go_environment(folder):
+    """For Go's own commands; `folder` keeps what they cache."""
+    # The toolchain that is pinned (beside this Python), and no other; no module is fetched.
+    path = f"{pathlib.Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
+    settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0"}
+    return os.environ | settings | {"PATH": path}
 
 
 def _run(command, **options):

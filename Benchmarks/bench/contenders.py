@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import secrets
 import socket
 import subprocess
 import tempfile
@@ -122,7 +123,11 @@ def _nginx(folder, credentials):
 def _device(folder, _):
     """The real device on the virtual board, provisioned and claimed by the operator's tool; its owner's certificates are the tool's."""
     port = _free_port()
-    environment = os.environ | {"HAECHI_HOME": str(folder / "operator")}
+    # The throwaway owner's key lies under a passphrase like every owner's; this one dies with it.
+    passphrase = folder / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text(secrets.token_hex(16), encoding="utf-8")
+    environment = os.environ | {"HAECHI_HOME": str(folder / "operator"), "HAECHI_PASSPHRASE_FILE": str(passphrase)}
     tool = build.swift("haechi")
 
     def haechi(*words):
@@ -136,11 +141,18 @@ def _device(folder, _):
     )
     _wait_for_port(server, port)
     haechi("provision", "--station", str(maker), "--device", f"127.0.0.1:{port}", "--serial-number", "BENCH-1")
-    haechi("claim", "--maker-ca", str(maker / "maker-ca.pem"), "--device", f"127.0.0.1:{port}")
+    haechi("owner", "new")
+    # Somebody must stand at the device: its button is a file here.
+    button = folder / "device" / "gpio" / "button"
+    for value in ("1", "0"):
+        button.write_text(value + "\n", encoding="utf-8")
+        time.sleep(0.3)
+    label = folder / "operator" / "labels" / "BENCH-1.txt"
+    haechi("claim", "--maker-ca", str(maker / "maker-ca.pem"), "--device", f"127.0.0.1:{port}", "--label-file", str(label))
     owner = folder / "operator" / "owner"
-    person = next(iter((owner / "people").glob("*.pem")))
+    member = next(iter((owner / "members").glob("*.pem")))
     server.address = f"127.0.0.1:{port}"
-    server.credentials = ["-certificate", str(person), "-key", str(person.with_suffix(".key")), "-authority", str(owner / "ca.pem")]
+    server.credentials = ["-certificate", str(member), "-key", str(member.with_suffix(".key")), "-authority", str(owner / "ca.pem")]
     return server
 
 

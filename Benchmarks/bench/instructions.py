@@ -12,8 +12,8 @@ from .measurement import Measurement
 RECORD = pathlib.Path(__file__).resolve().parent.parent / "instructions.json"
 # Name: what the client does, its options, and how many operations the two runs make: their difference holds neither start nor end.
 _KINDS = {
-    "full handshake and one request": ("handshakes", {}, (50, 150)),
-    "resumed handshake and one request": ("resumed", {}, (50, 150)),
+    "full handshake and one request": ("handshakes", {}, (20, 60)),
+    "resumed handshake and one request": ("resumed", {}, (20, 60)),
     "GET /v1/info": ("requests", {}, (100, 500)),
     "refused request (404)": ("requests", {"path": "/nothing"}, (100, 500)),
     "16 MB body": ("requests", {"path": "/body"}, (1, 4)),

@@ -1,7 +1,8 @@
 // The product. A fork edits this folder and nothing else: it declares what its device has, and writes what it does.
 //
 // This one is a climate node: it reports temperature and humidity each second, has a relay that people switch over the API and by the
-// button, and shows with its LED where the device stands in its life. Without the runtime the relay is off: the supervisor sees to that.
+// button, shows with its LED where the device stands in its life, and repeats a neighbour's temperature where its owner lets it know one.
+// Without the runtime the relay is off: the supervisor sees to that.
 
 import BoardAPI
 public import DeviceCore
@@ -12,17 +13,21 @@ public struct ClimateNode: Product {
   public let description = ProductDescription(
     manufacturer: "Haechi",
     model: "climate-node",
-    readings: [.init("temperature", unit: "Cel"), .init("humidity", unit: "%")],
+    readings: [.init("temperature", unit: "Cel"), .init("humidity", unit: "%"), .init("neighbour-temperature", unit: "Cel")],
     actuators: [.init("relay", safe: false)],
     inputs: ["button"],
     indicator: "status-led")
 
   public init() {}
 
-  /// Three tasks side by side; the first that fails ends them all, and with them the runtime.
+  /// What a neighbour said longer ago than this says nothing of now.
+  static let neighbourFresh_ms: UInt64 = 30_000
+
+  /// Four tasks side by side; the first that fails ends them all, and with them the runtime.
   public func run(_ device: ProductContext) async throws {
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { try await measure(device) }
+      tasks.addTask { try await listen(device) }
       tasks.addTask { await followButton(device) }
       tasks.addTask { try await showState(device) }
       try await tasks.waitForAll()
@@ -42,6 +47,16 @@ public struct ClimateNode: Product {
         } catch {
           if silent.insert(quantity).inserted { device.log(.warning, "the \(quantity.rawValue) sensor does not answer: \(error)") }
         }
+      }
+      try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  /// The temperature of another of the owner's devices, once a second: `haechi peer add` says of which.
+  private func listen(_ device: ProductContext) async throws {
+    while true {
+      if let neighbour = device.peerReadings.first(where: { $0.name == Quantity.temperature_C.rawValue && $0.age_ms < Self.neighbourFresh_ms }) {
+        device.report("neighbour-temperature", neighbour.value, isSimulated: neighbour.isSimulated)
       }
       try await Task.sleep(for: .seconds(1))
     }

@@ -22,7 +22,10 @@ struct Haechi: AsyncParsableCommand {
         4. Tell it its cloud, one MQTT broker, and see what arrives there:
              haechi cloud bind --broker HOST:PORT --authority FILE
              haechi cloud watch
-        5. When it went quiet, look why, and release it:
+        5. Let your devices know each other, and renew their certificates in time:
+             haechi peer add READER SOURCE --scope readings:temperature
+             haechi renew
+        6. When it went quiet, look why, and release it:
              haechi guard status
              haechi guard release
 
@@ -39,6 +42,6 @@ struct Haechi: AsyncParsableCommand {
     subcommands: [
       MakerCommand.self, Provision.self, OwnerCommand.self, Claim.self, Devices.self, MemberCommand.self,
       Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self,
-      GuardCommand.self, CloudCommand.self, Demo.self,
+      GuardCommand.self, CloudCommand.self, PeerCommand.self, Renew.self, Transfer.self, Demo.self,
     ])
 }

@@ -20,8 +20,12 @@ struct Status: HaechiCommand {
   var wantsJSON: Bool { options.common.json }
 
   func execute() async throws {
-    let status = try await options.open().with { (client) throws(OperatorError) in try await client.status() }
-    try show(status, json: wantsJSON, Sheet.status(status, now_s: secondsNow()))
+    let (status, credential) = try await options.open().with { (client) throws(OperatorError) in
+      // An older device has no such document, and then there is nothing to warn of.
+      (try await client.status(), try? await client.credential())
+    }
+    let now_s = secondsNow()
+    try show(status, json: wantsJSON, Sheet.status(status, now_s: now_s) + (credential.map { Sheet.credentialWarning($0, now_s: now_s) } ?? []))
   }
 }
 

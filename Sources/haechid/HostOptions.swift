@@ -9,6 +9,8 @@ struct HostOptions: Equatable {
   var folder: String
   /// The TCP ports that a broker may be bound at: the runtime's sandbox is closed before it knows which broker it will be.
   var cloudPorts: [UInt16] = [8883]
+  /// The TCP ports that peers may be reached at, for the same reason.
+  var peerPorts: [UInt16] = [8443]
 
   /// A device: nothing of it can be changed from outside the signed image.
   static let device = HostOptions(
@@ -18,6 +20,7 @@ struct HostOptions: Equatable {
 
   static let help = """
     usage: haechid [--listen ADDRESS:PORT] [--maker-ca FILE] [--state FOLDER] [--cloud-port PORT]
+                   [--peer-port PORT]…
 
     Runs a device on this machine, on the virtual board, without any privilege.
 
@@ -27,6 +30,7 @@ struct HostOptions: Equatable {
                              made if missing
                              (default $XDG_RUNTIME_DIR/haechid, or /tmp/haechid-UID)
       --cloud-port PORT      where its broker may listen, TCP (default 8883)
+      --peer-port PORT       where a peer may listen, TCP; may stand several times (default 8443)
       --help                 show this
 
     SIGTERM or Ctrl-C end it in order. Where a real device would reset, it ends with status 75.
@@ -40,11 +44,12 @@ struct HostOptions: Equatable {
   static func parse(_ arguments: [String]) throws(Problem) -> HostOptions {
     var options = HostOptions(listen: ListenAddress(host: "127.0.0.1", port: 8443), makerCertificate: nil, folder: defaultFolder)
     var rest = arguments[...]
+    var peerPorts: [UInt16] = []
     while let option = rest.popFirst() {
       // `--option=value` and `--option value` are the same.
       let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       let name = parts.first ?? ""
-      guard ["--listen", "--maker-ca", "--state", "--cloud-port"].contains(name) else {
+      guard ["--listen", "--maker-ca", "--state", "--cloud-port", "--peer-port"].contains(name) else {
         throw Problem(sentence: "unknown argument \(option): see haechid --help")
       }
       guard let value = parts.count == 2 ? parts.last : rest.popFirst(), !value.isEmpty else {
@@ -64,10 +69,14 @@ struct HostOptions: Equatable {
       case "--cloud-port":
         guard let port = UInt16(value), port > 0 else { throw Problem(sentence: "--cloud-port \(value): give a TCP port, 1 to 65535") }
         options.cloudPorts = [port]
+      case "--peer-port":
+        guard let port = UInt16(value), port > 0 else { throw Problem(sentence: "--peer-port \(value): give a TCP port, 1 to 65535") }
+        peerPorts.append(port)
       default:
         options.folder = value
       }
     }
+    if !peerPorts.isEmpty { options.peerPorts = peerPorts }
     return options
   }
 

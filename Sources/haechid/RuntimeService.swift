@@ -18,6 +18,7 @@ func serve(_ start: RuntimeStart, notes: [String]) throws -> Never {
     firmwareVersion: facts.version, variant: facts.variant, clockFloor_s: facts.built_s,
     dhcp: dhcpSocket.flatMap { socket in start.hardwareAddress.map { (socket, $0) } }, notes: notes)
   configuration.cloudPorts = start.cloudPorts
+  configuration.peerPorts = start.peerPorts
   let complete = configuration
 
   // What ends the runtime is told by this copy: the link itself is DeviceCore's, and closed by then.

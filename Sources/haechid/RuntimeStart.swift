@@ -18,18 +18,19 @@ struct RuntimeStart: Equatable {
   var hardwareAddress: [UInt8]?
   /// TCP ports that it may connect to.
   var cloudPorts: [UInt16]
+  var peerPorts: [UInt16]
 
   /// `argv` of the runtime. The first is what process lists show.
   var arguments: [String] {
     [
       "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", identityFolder, stateFolder, uid.map { String($0) } ?? "",
-      gid.map { String($0) } ?? "", hexadecimal(hardwareAddress ?? []), cloudPorts.map { String($0) }.joined(separator: ","),
+      gid.map { String($0) } ?? "", hexadecimal(hardwareAddress ?? []), Self.text(cloudPorts), Self.text(peerPorts),
     ]
   }
 
   init(
     listen: ListenAddress, makerCertificate: String?, identityFolder: String, stateFolder: String, uid: UInt32?, gid: UInt32?,
-    hardwareAddress: [UInt8]?, cloudPorts: [UInt16]
+    hardwareAddress: [UInt8]?, cloudPorts: [UInt16], peerPorts: [UInt16]
   ) {
     self.listen = listen
     self.makerCertificate = makerCertificate
@@ -39,21 +40,26 @@ struct RuntimeStart: Equatable {
     self.gid = gid
     self.hardwareAddress = hardwareAddress
     self.cloudPorts = cloudPorts
+    self.peerPorts = peerPorts
   }
+
+  private static func text(_ ports: [UInt16]) -> String { ports.map { String($0) }.joined(separator: ",") }
+  private static func ports(_ text: String) -> [UInt16] { text.split(separator: ",", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 } }
 
   /// - Parameter arguments: what follows the role; nil where it is not as the supervisor writes it.
   init?(arguments: [String]) {
-    guard arguments.count == 8, let listen = ListenAddress(arguments[0]) else { return nil }
+    guard arguments.count == 9, let listen = ListenAddress(arguments[0]) else { return nil }
     let uid = UInt32(arguments[4])
     let gid = UInt32(arguments[5])
     // Both or neither: half a user would leave root's group, or root.
     guard (uid == nil) == (gid == nil), (uid == nil) == arguments[4].isEmpty, (gid == nil) == arguments[5].isEmpty else { return nil }
     guard let hardwareAddress = bytes(hexadecimal: arguments[6]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
-    let ports = arguments[7].split(separator: ",", omittingEmptySubsequences: false).map { UInt16($0) ?? 0 }
-    guard !ports.contains(0) else { return nil }
+    let cloudPorts = Self.ports(arguments[7])
+    let peerPorts = Self.ports(arguments[8])
+    guard !cloudPorts.contains(0), !peerPorts.contains(0) else { return nil }
     self.init(
       listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], identityFolder: arguments[2], stateFolder: arguments[3], uid: uid, gid: gid,
-      hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress, cloudPorts: ports)
+      hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress, cloudPorts: cloudPorts, peerPorts: peerPorts)
   }
 
   /// What the runtime keeps of the system.
@@ -74,7 +80,7 @@ struct RuntimeStart: Equatable {
         "/sys/devices/system/cpu",
       ].compactMap { $0 },
       listenPorts: [listen.port],
-      connectPorts: cloudPorts,
+      connectPorts: cloudPorts + peerPorts,
       // Event loops, the concurrency pool and the crash-free margin of a four-core board; processes of a developer's own user count too,
       // so on a host there is no such limit.
       maximumThreads: user == nil ? nil : 64,

@@ -16,7 +16,7 @@ func runSupervisor(options: HostOptions) -> Never {
       return RuntimeStart(
         listen: options.listen, makerCertificate: options.makerCertificate, identityFolder: board.runtimeIdentityFolder,
         stateFolder: board.runtimeStateFolder, uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress,
-        cloudPorts: options.cloudPorts
+        cloudPorts: options.cloudPorts, peerPorts: options.peerPorts
       ).arguments
     }
     var limits = SupervisorLimits()

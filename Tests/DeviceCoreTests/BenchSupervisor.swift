@@ -127,6 +127,7 @@ actor BenchSupervisor {
       send(.answer(request: request, pinOutcome))
     case .statement(let request, let statement):
       statements.append(statement)
+      if statement.kind == .setPeers, statementOutcome == .done, let peers = PeerDestinations(encoded: statement.body) { send(.peers(peers)) }
       send(.answer(request: request, statementOutcome))
     case .destinationAddresses(let request, _): send(.answer(request: request, .done))
     case .wipeByLabel(let request):

@@ -77,7 +77,8 @@ private let now_s: Int64 = 1_800_000_000
     }
     #expect(OwnerStatement(kind: 1, device: Self.device, event: 0, nonce: Array(nonce.dropLast())) == nil)
     #expect(OwnerStatement(kind: 1, device: Self.device, event: 0, nonce: nonce + [0]) == nil)
-    #expect(OwnerStatement(kind: 2, device: Self.device, event: 0, nonce: nonce, body: Array(repeating: 65, count: 67)) == nil)
+    #expect(
+      OwnerStatement(kind: 2, device: Self.device, event: 0, nonce: nonce, body: Array(repeating: 65, count: OwnerStatement.bodyMaximum_bytes + 1)) == nil)
   }
 
   @Test func everyoneElseIsRefused() throws {

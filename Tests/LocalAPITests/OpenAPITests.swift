@@ -68,7 +68,9 @@ import Testing
       .getEvents: EventsDocument.self, .getGuard: GuardDocument.self, .postRelease: GuardDocument.self, .getCloud: CloudDocument.self,
       .putCloud: CloudDocument.self, .getRevocations: RevocationsDocument.self, .putRevocations: RevocationsDocument.self,
       .getProvisioning: ProvisioningDocument.self, .putProvisioning: LifeCycleDocument.self, .getClaim: ClaimOfferDocument.self,
-      .postClaim: LifeCycleDocument.self,
+      .postClaim: LifeCycleDocument.self, .getCredential: CredentialDocument.self, .postRenewal: RenewalOfferDocument.self,
+      .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
+      .deletePeer: PeersDocument.self, .getPeerHello: PeerHelloDocument.self, .getPeerReading: ReadingDocument.self,
     ]
     for item in described where item.endpoint.offered.contains(.json) {
       let (schema, example) = try #require(json(item.operation["responses"]?["200"]?["content"]), "\(item.endpoint.path)")
@@ -79,7 +81,8 @@ import Testing
     let requests: [Operation: any RequestDocument.Type] = [
       .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self,
       .putRevocations: RevocationsRequest.self, .putProvisioning: ProvisioningRequest.self,
-      .postClaim: ClaimRequest.self,
+      .postClaim: ClaimRequest.self, .putRenewal: RenewalRequest.self, .postTransfer: StatementRequest.self, .putPeer: PeerRequest.self,
+      .deletePeer: StatementRequest.self,
     ]
     for item in described where item.endpoint.takesBody {
       let (schema, example) = try #require(json(item.operation["requestBody"]?["content"]))

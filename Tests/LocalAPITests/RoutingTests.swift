@@ -14,15 +14,27 @@ import Testing
     .putCloud: #"{"host":"broker.example","port":8883,"authority":"pem","event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .postClaim: #"{"ownerCertificate":"pem","certificateChain":"pem","proof":"00"}"#,
     .putRevocations: #"{"list":"pem"}"#,
+    .putRenewal: #"{"certificateChain":"pem"}"#,
+    .postTransfer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .putPeer: #"{"scope":[],"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .deletePeer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
   ]
+
+  /// A target that the endpoint takes.
+  static func goodTarget(_ endpoint: Endpoint) -> String {
+    switch endpoint.operation {
+    case .putPeer, .deletePeer: endpoint.path.replacing("{name}", with: "aabbccddeeff00112233")
+    case .getPeerHello: endpoint.path + "?versions=1&capabilities=readings"
+    default: endpoint.path.replacing("{name}", with: "relay")
+    }
+  }
 
   /// Every role on every endpoint: exactly the table.
   @Test func rolesAreExactlyTheTable() async throws {
     for endpoint in endpointTable {
       for role in CallerRole.allCases {
         let wire = try await Wire(role)
-        let path = endpoint.path.replacing("{name}", with: "relay")
-        let answer = try await wire.request(endpoint.method, path, [], body: Self.goodBodies[endpoint.operation])
+        let answer = try await wire.request(endpoint.method, Self.goodTarget(endpoint), [], body: Self.goodBodies[endpoint.operation])
         #expect(answer.status == (endpoint.roles.contains(role) ? 200 : 403), "\(role) \(endpoint.method) \(endpoint.path)")
         if !endpoint.roles.contains(role) { #expect(wire.device.changes.isEmpty) }
       }

@@ -1,3 +1,4 @@
+import Foundations
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOEmbedded
@@ -26,7 +27,7 @@ final class Wire {
 
   init(_ role: CallerRole? = .admin, device: FakeDevice = FakeDevice(), limits: APILimits = APILimits()) async throws {
     self.device = device
-    let decision = NIOLockedValueBox(role.map { CallerDecision.allowed($0, name: "\($0) kim") } ?? .refused(reason: "Your certificate has expired."))
+    let decision = NIOLockedValueBox(role.map(Self.decision) ?? .refused(reason: "Your certificate has expired."))
     self.decision = decision
     channel = NIOAsyncTestingChannel()
     let server = APIServer(service: device, limits: limits)
@@ -35,6 +36,11 @@ final class Wire {
       try server.configure(channel, connection: 7, binding: { [UInt8](repeating: 9, count: 32) }) { decision.withLockedValue { $0 } }
     }
     try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).get()
+  }
+
+  private static func decision(_ role: CallerRole) -> CallerDecision {
+    if role == .peer, let peer = DeviceIdentifier("aabbccddeeff00112233") { return .peer(peer) }
+    return .allowed(role, name: "\(role) kim")
   }
 
   func decide(_ new: CallerDecision) { decision.withLockedValue { $0 = new } }

@@ -140,6 +140,15 @@ final class InMemorySupervisor: Sendable {
       }
       send(.destination(DestinationReport(destination: destination, addresses: destination.address.map { [$0] } ?? [])))
       send(.grade(report))
+    case .setPeers:
+      guard let peers = PeerDestinations(encoded: signed.body) else { return .refused }
+      let report = state.withLock { state in
+        state.nonce = Self.newNonce()
+        return state.report
+      }
+      send(.peers(peers))
+      send(.grade(report))
+    case .transfer: break
     }
     return .done
   }

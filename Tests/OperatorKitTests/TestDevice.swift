@@ -25,9 +25,25 @@ final class TestDevice: Sendable {
     self.running = running
   }
 
-  /// Runs `body` with a blank device that pins the CA in `makerFolder`.
-  static func with<Value>(makerFolder: String, _ body: (TestDevice) async throws -> Value) async throws -> Value {
-    let (identity, folder) = (try TemporaryFolder(), try TemporaryFolder())
+  /// Where a device keeps what it is: for one that is started again.
+  struct Folders {
+    let identity: TemporaryFolder
+    let state: TemporaryFolder
+
+    init() throws {
+      identity = try TemporaryFolder()
+      state = try TemporaryFolder()
+    }
+  }
+
+  /// Runs `body` with a device that pins the CA in `makerFolder`; a blank one without `folders`.
+  ///
+  /// - Parameter clockFloor_s: no time before this is what the device believes.
+  static func with<Value>(
+    makerFolder: String, folders: Folders? = nil, clockFloor_s: Int64 = 0, _ body: (TestDevice) async throws -> Value
+  ) async throws -> Value {
+    let folders = try folders ?? Folders()
+    let (identity, folder) = (folders.identity, folders.state)
     var ends: [CInt] = [-1, -1]
     try #require(socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
     let supervisor = InMemorySupervisor(descriptor: ends[0])
@@ -37,7 +53,7 @@ final class TestDevice: Sendable {
       identityFolder: identity.path, stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual",
       firmwareVersion: "0.0.1",
       variant: "host",
-      clockFloor_s: 0, onListening: { _, port in announce.yield(port) })
+      clockFloor_s: clockFloor_s, onListening: { _, port in announce.yield(port) })
     let link = ends[1]
     let running = Task.detached {
       defer { announce.finish() }
@@ -80,11 +96,12 @@ final class TestDevice: Sendable {
 
   /// Claims it, with a finger on its button.
   func claim(
-    _ home: OperatorHome, label: DeviceLabel? = nil, device: String? = nil, alias: String? = nil, wipes: Bool = false
+    _ home: OperatorHome, label: DeviceLabel? = nil, device: String? = nil, alias: String? = nil, wipes: Bool = false,
+    makerCAFile: String? = nil
   ) async throws -> ClaimedDevice {
     var patience = ClaimPatience()
     patience.poll_ms = 20
-    return try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil, passphrases: FixedPassphrase()).run(
+    return try await Claiming(home: home, ownerFolder: nil, makerCAFile: makerCAFile, passphrases: FixedPassphrase()).run(
       device: device ?? endpoint.description, label: try label ?? self.label(), person: "ada", alias: alias, wipes: wipes, patience: patience
     ) { step in
       guard case .pressButton = step else { return }

@@ -64,6 +64,22 @@ private final class BenchSensors: Sensors {
     _ = await task.result
   }
 
+  @Test func itRepeatsANeighboursTemperatureWhileItIsFresh() async throws {
+    @Sendable func heard(_ name: String, _ value: Double, age_ms: UInt64) -> PeerReading {
+      PeerReading(device: "aabbccddeeff00112233", name: name, value: value, unit: "Cel", isSimulated: true, age_ms: age_ms)
+    }
+    let old = heard("temperature", 1, age_ms: ClimateNode.neighbourFresh_ms)
+    let context = ProductContext(
+      hub: hub, sensors: sensors, phase: { .owned }, gradeNow: { .normal },
+      peersNow: { [heard("humidity", 3, age_ms: 0), old, heard("temperature", 17.5, age_ms: 10)] })
+    hub.connect { (_, _) async throws(SupervisorError) in .done }
+    let task = Task { try await ClimateNode().run(context) }
+    try await eventually("the neighbour's temperature") { hub.readings().contains { $0.name == "neighbour-temperature" } }
+    #expect(hub.readings().last { $0.name == "neighbour-temperature" }?.value == 17.5)
+    task.cancel()
+    _ = await task.result
+  }
+
   @Test func theButtonSwitchesTheRelay() async throws {
     let task = start()
     try await eventually("the LED shows an owned device") { hub.value(of: "status-led") }

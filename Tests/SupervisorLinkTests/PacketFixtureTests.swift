@@ -45,6 +45,10 @@ struct PacketFixtureTests {
     try expect(
       "01 0c 03 622e78 22b3 02 04 0a000202 10 fd000000000000000000000000000001",
       .destination(DestinationReport(destination: destination, addresses: addresses)))
+    // kind 0d peers: 26 bytes: 4 bytes 10.0.2.2, port 8443; 16 bytes fd00::1, port 443
+    let places = try zip(addresses, [8_443, 443] as [UInt16]).map { try #require(PeerDestinations.Destination(address: $0, port: $1)) }
+    try expect(
+      "01 0d 1a 04 0a000202 20fb 10 fd000000000000000000000000000001 01bb", .peers(#require(PeerDestinations(places))))
   }
 
   @Test("from the runtime")

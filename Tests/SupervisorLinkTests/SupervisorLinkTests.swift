@@ -47,6 +47,11 @@ extension SeededGenerator {
     CloudDestination(host: pick(["broker.example", "b", "192.0.2.7", "fd00::7"]), port: UInt16.random(in: 1...65_535, using: &self))
   }
 
+  mutating func peers() -> PeerDestinations {
+    let list = addresses().compactMap { PeerDestinations.Destination(address: $0, port: UInt16.random(in: 1...65_535, using: &self)) }
+    return PeerDestinations(list) ?? .none
+  }
+
   mutating func supervisorMessage() -> SupervisorMessage {
     switch Int.random(in: 0..<13, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
@@ -71,6 +76,7 @@ extension SeededGenerator {
           grade: pick(Grade.allCases), cause: pick(GradeCause.allCases), event: number64(), at_us: number64(), decay_ms: number32(),
           nonce: bytes(32...32), evidence: text(120)))
     case 10: destination().map { .destination(DestinationReport(destination: $0, addresses: addresses())) } ?? .phasesComplete
+    case 11: .peers(peers())
     default: .shutdown(grace_ms: number32())
     }
   }

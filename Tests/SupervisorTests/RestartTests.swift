@@ -99,6 +99,20 @@ struct RestartTests {
     #expect(rig.board.fakeGpio.areOutputsSafe)
   }
 
+  @Test("one that says it serves and freezes before its first heartbeat is killed as well")
+  func frozenAtOnce() {
+    let rig = Rig()
+    rig.host.isHealthy = false
+    _ = rig.supervisor.boot()
+    rig.host.say(.ready)
+    rig.run(for: 4_000_000)
+    #expect(!rig.journal.entries.contains("kill"))
+    rig.turn { rig.journal.entries.contains("kill") }
+    rig.host.isHealthy = true
+    rig.turn { rig.isAlive }
+    #expect(rig.host.heard.first == .started(count: 2, cause: .hung))
+  }
+
   @Test("one that never says it serves is killed; three of them quarantine the device, three more restart the machine")
   func neverReady() {
     let rig = Rig()

@@ -44,7 +44,7 @@ struct WipeTests {
     press()
     #expect(ask() == .done)
     #expect(ask() == .notPermitted)
-    #expect(rig.run(for: 20_000_000) == .restart(reason: "the device was wiped by its label"))
+    #expect(rig.run(for: 20_000_000) == .restart(reason: "the device was wiped"))
   }
 
   @Test func aPressIsForgotten() {

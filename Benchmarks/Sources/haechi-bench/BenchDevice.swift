@@ -1,5 +1,6 @@
 import DeviceCore
 import Foundations
+import Identity
 import LocalAPI
 import NIOConcurrencyHelpers
 
@@ -73,6 +74,21 @@ extension BenchDevice {
   func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument { throw Self.notHere }
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument { throw Self.notHere }
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
-  func claimOffer() async throws(Problem) -> ClaimOfferDocument { throw Self.notHere }
-  func claim(_ request: ClaimRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
+  func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument { throw Self.notHere }
+  func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
+    throw Self.notHere
+  }
+  func credential() throws(Problem) -> CredentialDocument { throw Self.notHere }
+  func renewalOffer() async throws(Problem) -> RenewalOfferDocument { throw Self.notHere }
+  func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument { throw Self.notHere }
+  func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
+  func peers() -> PeersDocument { PeersDocument(peers: []) }
+  func putPeer(_ peer: DeviceIdentifier, _ request: PeerRequest, caller: String) async throws(Problem) -> PeersDocument { throw Self.notHere }
+  func removePeer(_ peer: DeviceIdentifier, _ request: StatementRequest, caller: String) async throws(Problem) -> PeersDocument { throw Self.notHere }
+  func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument { throw Self.notHere }
+  func peerReading(_ peer: DeviceIdentifier, _ name: String) throws(Problem) -> ReadingDocument { throw Self.notHere }
+  func revocations() -> RevocationsDocument { RevocationsDocument(number: 0, revoked: []) }
+  func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument {
+    throw Self.notHere
+  }
 }

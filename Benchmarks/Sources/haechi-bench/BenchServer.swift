@@ -77,7 +77,8 @@ final class BenchServer: Sendable {
   func configureAPI(_ channel: any Channel, _ number: UInt64) throws {
     let tls = try channel.pipeline.syncOperations.handler(type: TLSHandler.self)
     guard let certificate = tls.handshake?.peer else { throw ServeOptions.Problem(description: "a client without a certificate came through TLS") }
-    try api.configure(channel, connection: number) { [owner, clock] in
+    let binding = { (try? tls.channelBinding(label: LabelProof.exporterLabel)) ?? [] }
+    try api.configure(channel, connection: number, binding: binding) { [owner, clock] in
       if let refusal = certificate.refusal(at: clock.now_s()) { return .refused(reason: refusal.reason) }
       do throws(CertificateRefusal) {
         let identity = try PersonProfile.check(certificate, owner: owner)

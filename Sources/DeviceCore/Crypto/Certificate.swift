@@ -155,6 +155,12 @@ public final class Certificate: @unchecked Sendable, Hashable, CustomStringConve
   /// Whether its own key made its signature, in its own name: nobody vouches for it.
   public var isSelfSigned: Bool { isSelfIssued && publicKey.map(isSigned) ?? false }
 
+  /// The number that its issuer gave it (RFC 5280 section 4.1.2.2): big endian, without a sign.
+  public var serialNumber: [UInt8] {
+    guard let number = X509_get0_serialNumber(handle), let data = ASN1_STRING_get0_data(number) else { return [] }
+    return Array(UnsafeBufferPointer(start: data, count: max(0, Int(ASN1_STRING_length(number)))))
+  }
+
   /// Whether it is valid at `time_s` by its own dates: nil, or why not.
   public func refusal(at time_s: Int64) -> CertificateRefusal? {
     if time_s < notBefore_s {

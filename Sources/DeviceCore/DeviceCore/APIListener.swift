@@ -22,6 +22,7 @@ final class APIListener: Sendable {
   private let refusals: RefusalLog
   private let context: NIOLockedValueBox<Device.Credentials>
   private let server = NIOLockedValueBox<(any Channel)?>(nil)
+  private let arrivals = NIOLockedValueBox<(@Sendable (DeviceIdentifier) -> Void)?>(nil)
 
   /// - Parameter watch: is told of each refused handshake, and says whose connections are not worth one.
   init(
@@ -100,6 +101,7 @@ final class APIListener: Sendable {
           turns.done(number)
           guard let certificate = handshake.peer else { throw RuntimeError(code: "no-certificate", reason: "the client has no certificate") }
           let device = device
+          arrived(certificate, handshake, credentials)
           // Both are handlers of this channel and used on its event loop. A connection that cannot be named is one over which nothing can be proved.
           let binding = { (try? tls.channelBinding(label: LabelProof.exporterLabel)) ?? [] }
           try api.configure(channel, connection: number, binding: binding) { device.judge(certificate, generation: credentials.generation) }
@@ -112,6 +114,28 @@ final class APIListener: Sendable {
         })
       try channel.pipeline.syncOperations.addHandlers([tls, gate])
     }
+  }
+
+  /// What a handshake that is complete tells beside who may now ask.
+  private func arrived(_ certificate: Certificate, _ handshake: TLSHandshakeCompleted, _ credentials: Device.Credentials) {
+    switch device.judge(certificate, generation: credentials.generation, isNew: true) {
+    case .allowed(.admin, _, _):
+      guard handshake.showedAlternative, let candidate = credentials.candidate else { return }
+      let device = device
+      // It writes, which is not for an event loop.
+      Task.detached { device.renewalProved(candidate) }
+    case .peer(let peer): arrivals.withLockedValue { $0 }?(peer)
+    case .allowed, .refused: return
+    }
+  }
+
+  /// Calls `handler`, which must not wait, with each device of the owner's that has completed a handshake.
+  func onPeer(_ handler: @escaping @Sendable (DeviceIdentifier) -> Void) { arrivals.withLockedValue { $0 = handler } }
+
+  /// Shows the device's present certificates; whoever is connected stays so.
+  func credentialsChanged() throws {
+    let credentials = try device.credentials()
+    context.withLockedValue { $0 = credentials }
   }
 
   /// Serves the device's new state, and closes every connection but the one that asked for it.

@@ -10,6 +10,8 @@ struct CertificateRules: Sendable {
   /// The maker's authority that is pinned in the firmware.
   let maker: Certificate
   let clock: WallClock
+  /// Whether another device of the owner's may be let in; `isNew` in a handshake.
+  var admitsPeer: @Sendable (_ device: DeviceIdentifier, _ isNew: Bool) -> Bool = { _, _ in false }
 
   /// A checked owner CA.
   struct Owner {
@@ -25,21 +27,25 @@ struct CertificateRules: Sendable {
   func clientTrust(_ phase: LifeCyclePhase, owner: Certificate?, isPresent: @escaping @Sendable () -> Bool) -> ClientTrust {
     switch (phase, owner) {
     case (.provisioned, _): .selfSigned
-    case (.owned, let owner?): .authorityOrSelfSigned([owner], requiredUsage: HaechiObjectIdentifier.personUsage, admits: isPresent)
+    // People and devices: which one it is says the profile.
+    case (.owned, let owner?): .authorityOrSelfSigned([owner], requiredUsage: .clientAuthentication, admits: isPresent)
     // Without an owner nobody but a station is let in, whatever else is the matter.
     case (.blank, _), (.damaged, _), (.owned, nil): .authority([maker], requiredUsage: HaechiObjectIdentifier.stationUsage)
     }
   }
 
   /// Who the holder of a certificate is in this state. That its chain is right was seen in the handshake.
+  ///
+  /// - Parameter isNew: it is shown in a handshake.
   func identity(
-    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
+    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool, isNew: Bool = false
   ) throws(CertificateRefusal) -> CallerIdentity {
     let identity: CallerIdentity =
       switch (phase, owner) {
       case (.provisioned, _): ClaimantProfile.check(peer)
       // Nobody but its own key speaks for it: whatever it names, it is a claimant's or nobody's.
       case (.owned, _?) where peer.isSelfSigned: try claimant(peer, isPresent: isPresent)
+      case (.owned, let owner?) where peer.ekuOIDs.contains(HaechiObjectIdentifier.deviceUsage): try sibling(peer, owner: owner, isNew: isNew)
       case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
       case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
       }
@@ -52,6 +58,17 @@ struct CertificateRules: Sendable {
       throw CertificateRefusal(.untrusted, "\(peer.subject) is self-signed, and this device has an owner; its button was not pressed lately")
     }
     return ClaimantProfile.check(peer)
+  }
+
+  /// Another device of the same owner's, where it is a peer or may ask to be one.
+  private func sibling(_ peer: Certificate, owner: OwnerIdentifier, isNew: Bool) throws(CertificateRefusal) -> CallerIdentity {
+    let named = try OperationalDeviceProfile.check(peer)
+    guard named.owner == owner else { throw CertificateRefusal(.profile, "\(peer.subject) is a device of the owner \(named.owner), not of \(owner)") }
+    guard named.device != device else { throw CertificateRefusal(.profile, "\(peer.subject) is this device itself") }
+    guard admitsPeer(named.device, isNew) else {
+      throw CertificateRefusal(.profile, "\(peer.subject) is no peer of this device, and it takes no more that ask")
+    }
+    return .device(owner: owner, named.device)
   }
 
   /// Whom a grade does not let in: in `restricted` other devices, in `quarantined` all but the owner's admins, in `locked` all.
@@ -71,7 +88,7 @@ struct CertificateRules: Sendable {
     _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
   ) -> CertificateRefusal? {
     do {
-      _ = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent)
+      _ = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent, isNew: true)
       return nil
     } catch {
       return error
@@ -79,15 +96,15 @@ struct CertificateRules: Sendable {
   }
 
   func caller(
-    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
+    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool, isNew: Bool = false
   ) -> CallerDecision {
     do {
-      let identity = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent)
+      let identity = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent, isNew: isNew)
       switch identity {
       case .station: return .allowed(.station, name: identity.description)
       case .claimant: return .allowed(.claimant, name: identity.description)
       case .person(_, _, let role): return .allowed(CallerRole(role), name: identity.description, serial: peer.serial?.description)
-      case .device: return .refused(reason: "Devices have no role here yet.")
+      case .device(_, let device): return .peer(device)
       }
     } catch {
       return .refused(reason: error.reason)

@@ -130,11 +130,16 @@ extension Device {
   private func wipe(_ order: ClaimOrder, _ permissions: ClaimPermissions) async throws(Problem) {
     try await permissions.wipe()
     log.append(.notice, source: "claim", "\(order.caller) proved the label: the device is wiped")
+    try await wipe(connection: order.connection)
+  }
+
+  /// owned → provisioned, once the supervisor has agreed, which restarts the machine soon after.
+  func wipe(connection: UInt64) async throws(Problem) {
     try save { try identityFolder.write(StoredIntent(kind: .wipe)) }
     try await surroundings.commitIdentity()
     try await Device.finishWipe((identityFolder, stateFolder), surroundings)
     gate.presence.close()
-    become(order.connection) { state in
+    become(connection) { state in
       state.standing = Standing(phase: .provisioned, serialNumber: state.identity?.serialNumber)
       state.chain = state.makerChain
       state.key = deviceKey

@@ -17,13 +17,14 @@ extension Device {
 
   /// The device as its folders describe it; a new one where they are empty. A wipe that was cut off is brought to its end first.
   ///
+  /// - Parameter admitsPeer: whether another device of the owner's may be let in; asked in each handshake (`isNew`) and each request.
   /// - Throws: `RuntimeError` where a folder cannot be used at all, or no key can be made.
   static func load(
     identity: IdentityFolder, state: StateFolder, maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder,
-    surroundings: Surroundings = Surroundings()
+    surroundings: Surroundings = Surroundings(), admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool = { _, _ in false }
   ) async throws(RuntimeError) -> Device {
     do {
-      return try await load((identity, state), maker: maker, clock: clock, log: log, grades: grades, surroundings: surroundings)
+      return try await load((identity, state), maker: maker, clock: clock, log: log, grades: grades, surroundings: surroundings, admitsPeer: admitsPeer)
     } catch let error as RuntimeError {
       throw error
     } catch {
@@ -35,9 +36,11 @@ extension Device {
 
   private static func load(
     _ folders: (identity: IdentityFolder, state: StateFolder), maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder,
-    surroundings: Surroundings
+    surroundings: Surroundings, admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool
   ) async throws -> Device {
+    let leftover = Result { try RenewalFolder(state: folders.state).settle() }
     var found = look(folders)
+    take(leftover, &found, log)
     if found.damage == nil, found.intent?.kind == .wipe {
       do throws(Problem) {
         try await finishWipe(folders, surroundings)
@@ -56,7 +59,7 @@ extension Device {
     guard let key = found.key, let identifier = DeviceIdentifier(publicKeyDigest: key.publicKey.digest) else {
       throw RuntimeError(code: "state-folder-failed", reason: "the device has no key")
     }
-    let rules = CertificateRules(device: identifier, maker: maker, clock: clock)
+    let rules = CertificateRules(device: identifier, maker: maker, clock: clock, admitsPeer: admitsPeer)
     let blank = State(standing: Standing(phase: .blank), chain: [try rules.selfSigned(key)], key: key)
     var state = blank
     if found.damage == nil, let identity = found.identity {
@@ -81,6 +84,18 @@ extension Device {
       now_ms: surroundings.now_ms, log: log, commit: surroundings.commitIdentity)
     return Device(
       folders: folders, deviceKey: key, rules: rules, gate: gate, surroundings: surroundings, clock: clock, log: log, grades: grades, state: state)
+  }
+
+  /// What became of a renewal that was under way when the runtime before ended.
+  private static func take(_ leftover: Result<RenewalFolder.Leftover, any Error>, _ found: inout Found, _ log: DeviceLog) {
+    switch leftover {
+    case .success(.nothing): break
+    case .success(.givenUp):
+      log.append(.warning, source: "core", "the new LDevID certificate was not proved before the runtime ended; the present one stays")
+    case .success(.completed): log.append(.notice, source: "core", "a renewal of the LDevID certificate that was cut off is complete")
+    case .failure(let error):
+      found.damage = found.damage ?? (error as? StateDamage)?.sentence ?? (error as? SystemCallError)?.reason ?? "\(error)"
+    }
   }
 
   /// Reads each file by itself: a key that is well is kept whatever else is wrong.

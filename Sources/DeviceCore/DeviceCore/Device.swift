@@ -24,6 +24,8 @@ final class Device: Sendable {
     let context: TLSServerContext
     /// Counts the changes of state.
     let generation: UInt64
+    /// What it shows beside it while a renewal is on trial.
+    let candidate: Certificate?
   }
 
   /// Everything that changes with the state, replaced as a whole.
@@ -68,7 +70,10 @@ final class Device: Sendable {
   let tickets = SessionTicketKeys()
   let state: NIOLockedValueBox<State>
   let grades: GradeHolder
+  let renewal = NIOLockedValueBox(RenewalState())
+  let renewalFolder: RenewalFolder
   private let changed = NIOLockedValueBox<(@Sendable (_ connection: UInt64) -> Void)?>(nil)
+  private let renewed = NIOLockedValueBox<(@Sendable (_ isAdopted: Bool) -> Void)?>(nil)
 
   init(
     folders: (identity: IdentityFolder, state: StateFolder), deviceKey: PrivateKey, rules: CertificateRules, gate: ClaimGate,
@@ -76,6 +81,7 @@ final class Device: Sendable {
   ) {
     identityFolder = folders.identity
     stateFolder = folders.state
+    renewalFolder = RenewalFolder(state: folders.state)
     self.deviceKey = deviceKey
     self.rules = rules
     self.gate = gate
@@ -100,6 +106,11 @@ final class Device: Sendable {
   /// Calls `handler` after each change of state, with the connection that asked for it.
   func onChange(_ handler: @escaping @Sendable (_ connection: UInt64) -> Void) { changed.withLockedValue { $0 = handler } }
 
+  /// Calls `handler` after each change of what it shows that changes nobody's rights: a candidate came or went, or became the credential (`isAdopted`).
+  func onCredentials(_ handler: @escaping @Sendable (_ isAdopted: Bool) -> Void) { renewed.withLockedValue { $0 = handler } }
+
+  func credentialsChanged(isAdopted: Bool = false) { renewed.withLockedValue { $0 }?(isAdopted) }
+
   // MARK: Whom it lets in
 
   /// The certificate, key and rules for TLS in the present state.
@@ -112,22 +123,36 @@ final class Device: Sendable {
     let rules = rules
     let grades = grades
     let revocations = revocations
+    let candidate = renewal.withLockedValue { $0.candidate }
+    let alternative = candidate.map {
+      TLSServerContext.Alternative(serverName: OperationalDeviceProfile.renewalName(identifier), chain: $0.chain, key: $0.key)
+    }
     let context = try TLSServerContext(
       chain: now.chain, key: now.key, trust: trust,
       policy: {
         revocations.refusal(of: $0) ?? rules.refusal($0, phase: phase, owner: owner, grade: grades.grade, isPresent: presence.isOpen)
-      }, clock: clock, tickets: tickets)
-    return Credentials(context: context, generation: now.generation)
+      }, clock: clock, tickets: tickets, alternative: alternative)
+    return Credentials(context: context, generation: now.generation, candidate: candidate?.chain.first)
+  }
+
+  /// The LDevID is this one from now on: what was written counts.
+  func adopt(_ chain: [Certificate], _ key: PrivateKey) {
+    state.withLockedValue { state in
+      state.chain = chain
+      state.key = key
+    }
   }
 
   /// What a connection's certificate is worth now; asked on every request and every event of a stream.
   ///
-  /// - Parameter generation: of the credentials that its handshake was made with.
-  func judge(_ peer: Certificate, generation: UInt64) -> CallerDecision {
+  /// - Parameters:
+  ///   - generation: of the credentials that its handshake was made with.
+  ///   - isNew: its handshake was completed just now.
+  func judge(_ peer: Certificate, generation: UInt64, isNew: Bool = false) -> CallerDecision {
     let now = state.withLockedValue { ($0.standing, $0.generation) }
     guard generation == now.1 else { return .refused(reason: "The device's state has changed since you connected; connect again.") }
     if let refusal = peer.refusal(at: clock.now_s()) ?? revocations.refusal(of: peer) { return .refused(reason: refusal.reason) }
-    return rules.caller(peer, phase: now.0.phase, owner: now.0.owner, grade: grades.grade, isPresent: gate.presence.isOpen)
+    return rules.caller(peer, phase: now.0.phase, owner: now.0.owner, grade: grades.grade, isPresent: gate.presence.isOpen, isNew: isNew)
   }
 
   // MARK: Changes
@@ -180,7 +205,8 @@ final class Device: Sendable {
       change(&state)
       state.generation += 1
     }
-    // No session of the state before is resumed.
+    // Nothing of the state before goes on: no renewal, and no session is resumed.
+    renewal.withLockedValue { $0 = RenewalState() }
     tickets.drop()
     log.append(.notice, source: "core", "device \(identifier) is now \(standing.phase.rawValue)")
     changed.withLockedValue { $0 }?(connection)

@@ -16,6 +16,7 @@ struct DeviceServiceAdapter: DeviceService {
   let statements: StatementDesk
   let cloudDesk: CloudDesk
   let revocationDesk: RevocationDesk
+  let peerDesk: PeerDesk
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -109,7 +110,7 @@ struct DeviceServiceAdapter: DeviceService {
     return lifeCycle()
   }
 
-  private func lifeCycle() -> LifeCycleDocument {
+  func lifeCycle() -> LifeCycleDocument {
     let standing = device.standing
     return LifeCycleDocument(
       deviceId: device.identifier.text, ownerId: standing.owner?.text, lifeCycleState: LifeCycleState(standing.phase))

@@ -14,6 +14,8 @@ final class Inbox: Sendable {
     var linkFollower: (@Sendable (Bool) -> Void)?
     var destination: DestinationReport?
     var destinationFollower: (@Sendable (DestinationReport) -> Void)?
+    var peers: PeerDestinations?
+    var peersFollower: (@Sendable (PeerDestinations) -> Void)?
   }
   private let introduction = NIOLockedValueBox(Introduction())
   private let endings: AsyncStream<Ending>
@@ -57,6 +59,11 @@ final class Inbox: Sendable {
         state.destination = report
         state.destinationFollower?(report)
       }
+    case .peers(let destinations):
+      introduction.withLockedValue { state in
+        state.peers = destinations
+        state.peersFollower?(destinations)
+      }
     }
   }
 
@@ -78,6 +85,14 @@ final class Inbox: Sendable {
     introduction.withLockedValue { state in
       state.destinationFollower = follower
       if let destination = state.destination { follower(destination) }
+    }
+  }
+
+  /// Calls `follower`, which must not wait, with the declared places of peers now if there are any, and with each change.
+  func followPeers(_ follower: @escaping @Sendable (PeerDestinations) -> Void) {
+    introduction.withLockedValue { state in
+      state.peersFollower = follower
+      if let peers = state.peers { follower(peers) }
     }
   }
 

@@ -89,6 +89,29 @@ public struct InputEvent: Sendable, Equatable {
   }
 }
 
+/// The last value that another device of the same owner's gave this one.
+public struct PeerReading: Sendable, Equatable {
+  /// The other's device id, 20 hexadecimal digits.
+  public let device: String
+  public let name: String
+  public let value: Double
+  /// A UCUM code: `Cel`, `%`.
+  public let unit: String
+  /// True where no physical sensor stands behind the value.
+  public let isSimulated: Bool
+  /// Milliseconds since it arrived. One that grows means that the peer is not reached: decide what is too old to act on.
+  public let age_ms: UInt64
+
+  public init(device: String, name: String, value: Double, unit: String, isSimulated: Bool, age_ms: UInt64) {
+    self.device = device
+    self.name = name
+    self.value = value
+    self.unit = unit
+    self.isSimulated = isSimulated
+    self.age_ms = age_ms
+  }
+}
+
 /// What a product may do. Every call may be made from any task.
 public struct ProductContext: Sendable {
   let hub: DeviceHub
@@ -97,6 +120,7 @@ public struct ProductContext: Sendable {
   let gradeNow: @Sendable () -> Grade
   /// The product's settings and history, of the kinds that it declares.
   public internal(set) var store = ProductStore.none
+  var peersNow: @Sendable () -> [PeerReading] = { [] }
 
   /// Measures now. Throws `BoardError` where the sensor does not answer.
   public func measure(_ quantity: Quantity) async throws -> Measurement { try await sensors.measure(quantity) }
@@ -119,6 +143,9 @@ public struct ProductContext: Sendable {
 
   /// Where the device stands in its life now.
   public var lifeCycle: LifeCyclePhase { phase() }
+
+  /// What other devices of the owner's let this one know, as the owner's scopes allow it.
+  public var peerReadings: [PeerReading] { peersNow() }
 
   /// How much of the network the device takes part in now. From `quarantined` on every output stays at its safe value.
   public var grade: Grade { gradeNow() }

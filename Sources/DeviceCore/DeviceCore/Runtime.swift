@@ -87,9 +87,10 @@ struct Runtime {
     checkLines(hub, log)
 
     let stateFolder = StateFolder(path: configuration.stateFolder)
+    let peerBook = PeerBook(folder: stateFolder.folder, log: log)
     let device = try await Device.load(
       identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, maker: try makerAuthority(), clock: clock, log: log,
-      grades: grades)
+      grades: grades, admitsPeer: { peerBook.admits($0, isNew: $1) })
     inbox.followButton(device.gate.presence)
     device.gate.onEvent { hub.events.append(.claim($0)) }
     let statements = StatementDesk(supervisor: supervisor)
@@ -99,16 +100,20 @@ struct Runtime {
       folder: stateFolder, ports: configuration.cloudPorts, hub: hub, clock: clock, link: cloudLink)
     cloudHost.onChange(cloudDesk.changed)
     let revocationDesk = RevocationDesk(device: device, folder: configuration.stateFolder, supervisor: supervisor, log: log)
+    let peerRules = PeerRules(device: device.identifier, ports: configuration.peerPorts, allowsLoopback: configuration.variant == "host")
+    let peerDesk = PeerDesk(book: peerBook, device: device, hub: hub, statements: statements, rules: peerRules, group: group, clock: clock)
+    defer { peerDesk.stop() }
     let service = DeviceServiceAdapter(
       device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
-      revocationDesk: revocationDesk)
+      revocationDesk: revocationDesk, peerDesk: peerDesk)
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,
       watch: watch)
     inbox.followDestination(cloudDesk.declared)
     hub.onReading(cloudDesk.publish)
-    followGrades(grades, hub, listener, cloudDesk)
+    followGrades(grades, hub, listener, cloudDesk, peerDesk)
+    connectPeers(peerDesk, listener, inbox)
     revocationDesk.onChange(listener.review)
     await pinOwner(device, statements, log)
     await revocationDesk.pin()
@@ -122,6 +127,15 @@ struct Runtime {
       if device.owner == nil { cloudDesk.forget() }
       revocationDesk.ownerChanged()
       cloudLink.credentialChanged()
+      peerDesk.ownerChanged()
+    }
+    device.onCredentials { isAdopted in
+      do {
+        try listener.credentialsChanged()
+      } catch {
+        inbox.finish(.failed("the new credential cannot be served: \(error)"))
+      }
+      if isAdopted { cloudLink.credentialChanged() }
     }
     let store = try await ProductStore.open(
       folder: configuration.stateFolder, kinds: product.description.kinds, threads: storageThreads, clock: clock, log: log)
@@ -135,12 +149,15 @@ struct Runtime {
       tasks.addTask { try await beat(supervisor) }
       tasks.addTask {
         try await runProduct(
-          ProductContext(hub: hub, sensors: sensors, phase: { device.standing.phase }, gradeNow: { grades.grade }, store: store))
+          ProductContext(
+            hub: hub, sensors: sensors, phase: { device.standing.phase }, gradeNow: { grades.grade }, store: store,
+            peersNow: { peerDesk.readings() }))
       }
       tasks.addTask {
         await store.keepHouse(log)
         return nil
       }
+      tasks.addTask { await watchRenewal(device) }
       tasks.addTask {
         await setHostName(device.identifier, supervisor, log)
         return nil

@@ -27,6 +27,8 @@ public struct RuntimeConfiguration: Sendable {
   public var connectionLimits = ConnectionLimits()
   /// TCP ports that a broker may be bound at, as the sandbox allows them; nil where there is no such bound.
   public var cloudPorts: [UInt16]?
+  /// TCP ports that peers may be reached at; nil where there is no such bound.
+  public var peerPorts: [UInt16]?
   /// Called once with the address and port that are served.
   public var onListening: (@Sendable (_ address: String, _ port: Int) -> Void)?
 

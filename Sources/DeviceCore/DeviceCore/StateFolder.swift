@@ -45,6 +45,14 @@ struct StateFolder: Sendable {
   func readOperationalKey() throws -> PrivateKey? { try folder.readKey(Self.operationalKey) }
   func writeOperationalKey(_ key: PrivateKey) throws { try folder.write(key, Self.operationalKey) }
 
+  /// The LDevID is this one from now on. It may be done once more where it was cut off between its two steps.
+  func replaceOperational(_ key: PrivateKey, chain: String) throws {
+    guard var owner = try readOwner() else { throw damage("there is a renewal and no owner") }
+    try writeOperationalKey(key)
+    owner.operationalChain = chain
+    try write(owner)
+  }
+
   /// Removes everything in it.
   func erase() throws { try folder.removeAll() }
 }

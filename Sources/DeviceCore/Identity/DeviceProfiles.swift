@@ -103,5 +103,8 @@ public enum OperationalDeviceProfile {
     return (owner, device)
   }
 
+  /// The DNS name under which a device shows the certificate that shall replace its own, until that was proved.
+  public static func renewalName(_ device: DeviceIdentifier) -> String { device.text + ".renewal" }
+
   private static func dnsNames(_ device: DeviceIdentifier) -> [String] { [device.hostName, device.hostName + ".local"] }
 }

@@ -9,12 +9,16 @@ public struct OwnerStatement: Hashable, Sendable {
   public static let release: UInt8 = 1
   /// The broker is this one from now on. The body is `CloudDestination.encoded`.
   public static let bindCloud: UInt8 = 2
+  /// The peers are reached at these places from now on, and nowhere else. The body is `PeerDestinations.encoded`.
+  public static let setPeers: UInt8 = 3
+  /// The device is given up: its owner is forgotten. No body.
+  public static let transfer: UInt8 = 4
   /// Bytes of a nonce.
   public static let nonce_bytes = 32
-  /// The longest body: a port and a host name.
-  public static let bodyMaximum_bytes = 2 + CloudDestination.hostMaximum_bytes
+  /// The longest body: a port and a host name, or the places of all peers.
+  public static let bodyMaximum_bytes = max(2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes)
 
-  /// `release`, `bindCloud`, or what a later version knows.
+  /// `release`, `bindCloud`, `setPeers`, `transfer`, or what a later version knows.
   public let kind: UInt8
   public let device: DeviceIdentifier
   /// The event that the device's supervisor named.

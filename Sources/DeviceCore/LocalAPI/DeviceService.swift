@@ -9,6 +9,8 @@ public enum CallerRole: String, Sendable, CaseIterable {
   case claimant
   /// People of the owner, each with all that the one before may do.
   case viewer, `operator`, admin
+  /// Another device of the same owner's.
+  case peer
 }
 
 /// Whom a connection belongs to, judged now.
@@ -16,13 +18,15 @@ public enum CallerDecision: Sendable {
   /// - name: for the log: `admin kim`.
   /// - serial: of the caller's certificate, hexadecimal; nil where it has none that counts.
   case allowed(CallerRole, name: String, serial: String? = nil)
+  /// A device of the same owner's: its role is `peer`.
+  case peer(DeviceIdentifier)
   /// The certificate has expired, the owner has changed, …: the sentence says which.
   case refused(reason: String)
 }
 
 /// One event of a server-sent event stream (WHATWG HTML, section 9.2).
 public struct StreamEvent: Sendable, Equatable {
-  /// `reading`, `input`, `grade`, `cloud`, `claim` or `log`.
+  /// `reading`, `input`, `grade`, `cloud`, `claim`, `peer` or `log`.
   public let name: String
   /// Where a reader resumes after; nil where it cannot.
   public let identifier: UInt64?
@@ -48,7 +52,7 @@ public struct StreamEvent: Sendable, Equatable {
 public enum Feed: Sendable, Equatable {
   /// The latest of each reading, then each new one.
   case readings
-  /// Each change of an input, of the grade and of the link to the broker, and what becomes of claims, from now on.
+  /// Each change of an input, of the grade and of the link to the broker, of a peer, and what becomes of claims, from now on.
   case events
   /// The records of the log whose sequence is greater, then each new one.
   case logs(after: UInt64)
@@ -93,6 +97,22 @@ public protocol DeviceService: Sendable {
   ///   - connection: the one that asks; every other is closed when it succeeds.
   ///   - caller: for the log.
   func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument
+  func credential() throws(Problem) -> CredentialDocument
+  func renewalOffer() async throws(Problem) -> RenewalOfferDocument
+  func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument
+  /// Gives the device up, by a statement that an admin of the owner signed.
+  ///
+  /// - Parameter connection: the one that asks; every other is closed when it succeeds.
+  func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument
+  func peers() -> PeersDocument
+  /// Makes another device a peer, or changes one, by a statement that an admin of the owner signed.
+  func putPeer(_ peer: DeviceIdentifier, _ request: PeerRequest, caller: String) async throws(Problem) -> PeersDocument
+  /// Ends a peer, by such a statement.
+  func removePeer(_ peer: DeviceIdentifier, _ request: StatementRequest, caller: String) async throws(Problem) -> PeersDocument
+  /// What this device and the peer have in common.
+  func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument
+  /// A reading that the peer's scope lets it have.
+  func peerReading(_ peer: DeviceIdentifier, _ name: String) throws(Problem) -> ReadingDocument
   /// Calls `deliver` for each event, in order and from any thread; `deliver` never waits.
   func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription
   /// A line for the device's log.

@@ -6,6 +6,8 @@ enum Operation: String, CaseIterable {
   case getGuard, postRelease, getCloud, putCloud
   case getRevocations, putRevocations
   case getProvisioning, putProvisioning, getClaim, postClaim
+  case getCredential, postRenewal, putRenewal, postTransfer
+  case getPeers, putPeer, deletePeer, getPeerHello, getPeerReading
 }
 
 /// One method of one path.
@@ -35,7 +37,8 @@ struct Endpoint {
 }
 
 private let people: Set<CallerRole> = [.viewer, .operator, .admin]
-private let everyone = Set(CallerRole.allCases)
+/// Peers reach what is made for peers, and nothing else.
+private let everyone = Set(CallerRole.allCases).subtracting([.peer])
 
 /// Every endpoint there is.
 let endpointTable: [Endpoint] = [
@@ -63,4 +66,17 @@ let endpointTable: [Endpoint] = [
   Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], isBound: true, statuses: [409, 503]),
   Endpoint(
     operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, isBound: true, statuses: [409, 422, 429, 503]),
+  Endpoint(operation: .getCredential, method: "GET", path: "/v1/credential", roles: people, statuses: [409]),
+  Endpoint(operation: .postRenewal, method: "POST", path: "/v1/credential/renewal", roles: [.admin], statuses: [409, 503]),
+  Endpoint(
+    operation: .putRenewal, method: "PUT", path: "/v1/credential/renewal", roles: [.admin], takesBody: true, statuses: [409, 422, 503]),
+  Endpoint(operation: .postTransfer, method: "POST", path: "/v1/transfer", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+  Endpoint(operation: .getPeers, method: "GET", path: "/v1/peers", roles: people),
+  Endpoint(
+    operation: .putPeer, method: "PUT", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503]),
+  Endpoint(
+    operation: .deletePeer, method: "DELETE", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503]),
+  Endpoint(
+    operation: .getPeerHello, method: "GET", path: "/v1/peer/hello", roles: [.peer], parameters: ["versions", "capabilities"], statuses: [409]),
+  Endpoint(operation: .getPeerReading, method: "GET", path: "/v1/peer/readings/{name}", roles: [.peer], statuses: [404]),
 ]

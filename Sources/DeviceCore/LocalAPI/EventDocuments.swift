@@ -59,7 +59,7 @@ public struct ClaimEventDocument: Codable, Sendable, Equatable {
   }
 }
 
-/// One thing that happened: exactly one of `input`, `grade`, `cloud` and `claim` is there, as `kind` says.
+/// One thing that happened: exactly one of `input`, `grade`, `cloud`, `claim` and `peer` is there, as `kind` says.
 public struct EventDocument: Codable, Sendable, Equatable {
   /// What happened.
   public enum Happening: Sendable, Equatable {
@@ -67,6 +67,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case grade(GradeEventDocument)
     case cloud(CloudEventDocument)
     case claim(ClaimEventDocument)
+    case peer(PeerEventDocument)
   }
 
   /// Counts up from 1 within one run of the runtime, without gaps.
@@ -77,6 +78,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
   public var grade: GradeEventDocument?
   public var cloud: CloudEventDocument?
   public var claim: ClaimEventDocument?
+  public var peer: PeerEventDocument?
 
   public init(sequence: UInt64, uptimeMilliseconds: UInt64, _ happening: Happening) {
     self.sequence = sequence
@@ -94,6 +96,9 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case .claim(let claim):
       kind = "claim"
       self.claim = claim
+    case .peer(let peer):
+      kind = "peer"
+      self.peer = peer
     }
   }
 }

@@ -1,3 +1,4 @@
+import Foundations
 import NIOCore
 import NIOHTTP1
 
@@ -48,6 +49,8 @@ struct Route: Sendable {
   let lastEventIdentifier: UInt64?
   let callerName: String
   let callerSerial: String?
+  /// The calling device; nil where it is none.
+  let peer: DeviceIdentifier?
   let connection: UInt64
 
   /// Why `caller` may not go on with it, nil where it may: asked at each event of a stream, when its head was judged long ago.
@@ -55,6 +58,7 @@ struct Route: Sendable {
     switch caller {
     case .refused(let reason): reason
     case .allowed(let role, _, _): endpoint.roles.contains(role) ? nil : "Your role is \(role.rawValue) now."
+    case .peer: endpoint.roles.contains(.peer) ? nil : "Your role is \(CallerRole.peer.rawValue) now."
     }
   }
 }
@@ -89,16 +93,18 @@ struct Router: Sendable {
       throw RouteRefusal(problem: .methodNotAllowed(head.method, allowed: allowed), fields: ["Allow": allowed.joined(separator: ", ")])
     }
     let callerName: String
-    let callerSerial: String?
+    var callerSerial: String?
+    var peer: DeviceIdentifier?
     switch caller {
     case .refused(let reason): throw RouteRefusal(problem: .forbidden(reason), closes: true)
     case .allowed(let role, let who, let serial):
-      guard endpoint.roles.contains(role) else {
-        let roles = CallerRole.allCases.filter(endpoint.roles.contains).map(\.rawValue).joined(separator: ", ")
-        throw RouteRefusal(problem: .forbidden("\(head.method) \(endpoint.path) is for \(roles); you are \(role.rawValue)."))
-      }
+      try check(role, head, endpoint)
       callerName = who
       callerSerial = serial
+    case .peer(let device):
+      try check(.peer, head, endpoint)
+      callerName = "peer \(device)"
+      peer = device
     }
     let parameters = try parseQuery(query, known: endpoint.parameters)
     guard let mediaType = negotiate(head.fields["accept"], offered: endpoint.offered) else {
@@ -116,7 +122,13 @@ struct Router: Sendable {
     return Route(
       endpoint: endpoint, path: path, name: name, parameters: parameters, mediaType: mediaType,
       lastEventIdentifier: head.fields["last-event-id"].first.flatMap(decimal), callerName: callerName,
-      callerSerial: callerSerial, connection: connection)
+      callerSerial: callerSerial, peer: peer, connection: connection)
+  }
+
+  private func check(_ role: CallerRole, _ head: RequestHead, _ endpoint: Endpoint) throws(RouteRefusal) {
+    guard !endpoint.roles.contains(role) else { return }
+    let roles = CallerRole.allCases.filter(endpoint.roles.contains).map(\.rawValue).joined(separator: ", ")
+    throw RouteRefusal(problem: .forbidden("\(head.method) \(endpoint.path) is for \(roles); you are \(role.rawValue)."))
   }
 
   /// Carries the request out, or says how.
@@ -179,15 +191,17 @@ struct Router: Sendable {
       return later(route, closes: true) { () async throws(Problem) in
         try await service.claim(request, binding: binding, connection: route.connection, caller: route.callerName)
       }
+    case .getCredential, .postRenewal, .putRenewal, .postTransfer: return try performRenewal(route, body: body)
+    case .getPeers, .putPeer, .deletePeer, .getPeerHello, .getPeerReading: return try performPeer(route, body: body)
     }
   }
 
-  private func ready(_ document: some Encodable) throws -> RouteAnswer {
+  func ready(_ document: some Encodable) throws -> RouteAnswer {
     .ready(Response(status: 200, mediaType: .json, body: try encodeJSON(document)))
   }
 
   /// - Parameter closes: after success the connection's certificates no longer fit the device's state.
-  private func later<Document: Encodable & Sendable>(
+  func later<Document: Encodable & Sendable>(
     _ route: Route, closes: Bool = false, _ operation: @escaping @Sendable () async throws(Problem) -> Document
   ) -> RouteAnswer {
     .later {

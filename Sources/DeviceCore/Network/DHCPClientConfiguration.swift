@@ -8,12 +8,13 @@ public struct DHCPClientConfiguration: Sendable {
   public let hostName: String?
   /// The longest random wait before the first message after the link came up, in milliseconds.
   ///
-  /// RFC 2131 section 4.4.1 proposes 1 to 10 s so that a street that gets its power back does not ask as one. One second is
-  /// enough to spread what boot times do not spread, and the back-off afterwards spreads the rest; nobody waits 10 s for a light.
+  /// RFC 2131 section 4.4.1 proposes 1 to 10 s so that a street that gets its power back does not ask as one. Like the clients of the
+  /// usual systems (systemd-networkd, udhcpc) this one asks at once: times to boot differ anyway, one address pool's clients are a few hundred
+  /// small packets, and what is lost is asked again after a random time that doubles. The wait was half of a boot.
   public let initialDelay_ms: UInt64
 
   /// - Throws: `DHCPConfigurationError` where the hardware address is not 6 bytes of one station, or the host name is no RFC 1123 label.
-  public init(hardwareAddress: [UInt8], hostName: String?, initialDelay_ms: UInt64 = 1_000) throws(DHCPConfigurationError) {
+  public init(hardwareAddress: [UInt8], hostName: String?, initialDelay_ms: UInt64 = 0) throws(DHCPConfigurationError) {
     guard hardwareAddress.count == 6, hardwareAddress[0] & 1 == 0, hardwareAddress != [0, 0, 0, 0, 0, 0] else {
       throw DHCPConfigurationError(
         reason: "hardware address \(hexadecimal(hardwareAddress)) is not the address of one Ethernet station: give its 6 bytes")

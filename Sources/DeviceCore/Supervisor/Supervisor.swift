@@ -91,6 +91,10 @@ public final class Supervisor {
   var destination: CloudDestination?
   /// Of the destination: its own where it is numeric, else those that DNS gave.
   var addresses: [NetworkAddress] = []
+  /// Where the runtime may reach its peers, by the owner's word.
+  var peers = PeerDestinations.none
+  /// As `destinationIsNews`.
+  var peersAreNews = false
   var addressRate: PacketRate
   /// The runtime has not heard of the destination yet: it does when the rules let it through.
   var destinationIsNews = false
@@ -181,7 +185,7 @@ public final class Supervisor {
       raise(to: .quarantined, .crashLoop, evidence: why)
       policy.startAnew()
     }
-    if let wipeEnds_us, now_us >= wipeEnds_us { return .restart(reason: "the device was wiped by its label") }
+    if let wipeEnds_us, now_us >= wipeEnds_us { return .restart(reason: "the device was wiped") }
     if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")

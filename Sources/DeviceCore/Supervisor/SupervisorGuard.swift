@@ -122,6 +122,7 @@ extension Supervisor {
     guard guardState.grade < .locked else { return .notInThisGrade }
     // The binding must make sense before anyone's time is spent on its signature.
     if statement.kind == .bindCloud, CloudDestination(encoded: statement.body) == nil { return .refused }
+    if statement.kind == .setPeers, PeerDestinations(encoded: statement.body) == nil { return .refused }
     let verify = verifyStatement
     let revocations = revocations
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
@@ -152,6 +153,22 @@ extension Supervisor {
       guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
       say(.notice, "the broker is \(bound), by order of the owner")
       destinationIsNews = true
+      tell(.grade(guardState.report(now_us: now_us)))
+    case .transfer:
+      // The runtime empties its folder now; the pinned owner, the broker and the peers go with the restart.
+      guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
+      wipeEnds_us = later(now_us, by: limits.wipe_us)
+      say(.notice, "the device is released by its owner; the machine restarts in \(limits.wipe_us / 1_000_000) s")
+    case .setPeers:
+      guard let peers = PeerDestinations(encoded: statement.body) else { return .refused }
+      if peers != self.peers {
+        withdrawDestinations(now_us: now_us)
+        self.peers = peers
+        policyIsStale = true
+        peersAreNews = true
+        say(.notice, "\(peers.list.count) places of peers are declared, by order of the owner")
+      }
+      guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
       tell(.grade(guardState.report(now_us: now_us)))
     }
     return .done

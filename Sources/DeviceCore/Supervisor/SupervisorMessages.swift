@@ -52,6 +52,7 @@ extension Supervisor {
     case .ready:
       guard !runtime.isReady else { return condemn(.violation, "it said twice that it serves") }
       runtime.isReady = true
+      runtime.lastSign_us = now_us
       state = .alive(runtime)
       policy.ready(at_us: now_us)
       say(.notice, "runtime \(runtime.process) serves after \(elapsed_us(since: runtime.started_us, now: now_us) / 1_000) ms")

@@ -6,10 +6,12 @@ internal import SupervisorLink
 // block and may end its process.
 
 extension Supervisor {
-  /// The broker's addresses.
+  /// The broker's addresses and, while nothing is the matter with the runtime, those of the peers.
   var declaredDestinations: [NetworkPolicyRules.Destination] {
-    guard let destination else { return [] }
-    return addresses.map { NetworkPolicyRules.Destination(address: $0, port: destination.port) }
+    let broker = destination.map { destination in addresses.map { NetworkPolicyRules.Destination(address: $0, port: destination.port) } } ?? []
+    guard guardState.grade < .quarantined else { return broker }
+    let others = peers.list.map { NetworkPolicyRules.Destination(address: $0.address, port: $0.port) }
+    return broker + others.filter { !broker.contains($0) }
   }
 
   /// Names are looked up for the declared one alone.
@@ -124,6 +126,10 @@ extension Supervisor {
   private func rulesAreInForce() {
     for request in awaitingRules { tell(.answer(request: request, .done)) }
     awaitingRules = []
+    if peersAreNews {
+      peersAreNews = false
+      tell(.peers(peers))
+    }
     guard destinationIsNews, let destination else { return }
     destinationIsNews = false
     tell(.destination(DestinationReport(destination: destination, addresses: addresses)))

@@ -45,6 +45,7 @@ extension Supervisor {
     tell(.phasesComplete)
     for line in board.lines { tellLine(line) }
     tell(.grade(guardState.report(now_us: host.now_us())))
+    if peers != .none, !peersAreNews { tell(.peers(peers)) }
     if let destination, !destinationIsNews { tell(.destination(DestinationReport(destination: destination, addresses: addresses))) }
     tell(.link(up: carrier))
     if let rootOfTrust { tell(.rootOfTrust(rootOfTrust)) }
@@ -98,7 +99,7 @@ extension Supervisor {
     let silence_us = elapsed_us(since: runtime.lastSign_us, now: now_us)
     if !runtime.isReady, elapsed_us(since: runtime.started_us, now: now_us) > limits.startTimeout_us {
       condemn(.hung, "it does not serve \(limits.startTimeout_us / 1_000_000) s after its start")
-    } else if runtime.heartbeat != nil, silence_us > limits.heartbeatTimeout_us {
+    } else if runtime.isReady || runtime.heartbeat != nil, silence_us > limits.heartbeatTimeout_us {
       condemn(.hung, "no heartbeat for \(limits.heartbeatTimeout_us / 1_000_000) s")
     }
   }

@@ -138,12 +138,16 @@ public enum StatementKind: UInt8, Sendable, CaseIterable {
   case release = 1
   /// The broker is this one from now on. Body: the port (2 bytes), then the host name.
   case bindCloud = 2
+  /// The peers are reached at these places from now on, and nowhere else. Body: `PeerDestinations.encoded`.
+  case setPeers = 3
+  /// The device is given up: its owner is forgotten, and the machine restarts. No body.
+  case transfer = 4
 }
 
 /// A statement of the owner's, signed by one of the owner's admins; what its signature covers is in Identity's `OwnerStatement`.
 public struct SignedStatement: Hashable, Sendable {
-  /// The longest body: a port and a host name.
-  public static let bodyMaximum_bytes = 2 + CloudDestination.hostMaximum_bytes
+  /// The longest body: a port and a host name, or the places of all peers.
+  public static let bodyMaximum_bytes = max(2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes)
   /// A person's certificate has about 600 bytes.
   public static let certificateMaximum_bytes = 1_024
   /// An ECDSA-Sig-Value of P-256 has at most 72 bytes, an Ed25519 signature 64.
@@ -210,6 +214,8 @@ public enum SupervisorMessage: Hashable, Sendable {
   case grade(GradeReport)
   /// The declared destination, at the start where there is one and after each change.
   case destination(DestinationReport)
+  /// Where peers may be reached, at the start where there are any and after each change.
+  case peers(PeerDestinations)
 }
 
 /// What became of a request.

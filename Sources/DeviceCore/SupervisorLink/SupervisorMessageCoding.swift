@@ -72,6 +72,10 @@ extension SupervisorPacket {
       writer.uint16(report.destination.port)
       writer.addresses(report.addresses)
       return writer.packet()
+    case .peers(let destinations):
+      var writer = PacketWriter(kind: SupervisorKind.peers.rawValue)
+      writer.bytes(destinations.encoded, maximum: PeerDestinations.encodedMaximum_bytes)
+      return writer.packet()
     }
   }
 
@@ -139,6 +143,11 @@ extension SupervisorPacket {
         throw LinkError("packet-field", "host: neither a host name in lower case nor an address, or the port is 0")
       }
       return .destination(DestinationReport(destination: destination, addresses: try reader.addresses("addresses")))
+    case .peers:
+      guard let destinations = PeerDestinations(encoded: try reader.bytes("destinations", maximum: PeerDestinations.encodedMaximum_bytes)) else {
+        throw LinkError("packet-field", "destinations: not the one form of addresses and ports")
+      }
+      return .peers(destinations)
     }
   }
 }

@@ -7,7 +7,7 @@
 public enum SupervisorPacket {
   /// Bytes of each packet. The largest message (the runtime's `log`: 196) fits with room for one more field.
   public static let size = 256
-  /// Bytes of a packet that carries a certificate: the largest (a statement: 1,231) with room for one more field.
+  /// Bytes of a packet that carries a certificate: the largest (a statement: 1,241) with room for one more field.
   public static let largeSize = 1_280
   /// Bytes of a packet that carries a revocation list.
   public static let listSize = 11_264
@@ -26,7 +26,7 @@ public enum SupervisorPacket {
   public static let maximumRevocationsBytes = 11_000
 
   enum SupervisorKind: UInt8 {
-    case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination
+    case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
   }
   enum RuntimeKind: UInt8 {
     case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses

@@ -7,7 +7,7 @@ internal import Synchronization
 /// used once each. One context is for one server.
 public final class TLSClientContext: @unchecked Sendable {
   let handle: ContextHandle
-  /// What is asked for by name in the clear (RFC 6066 section 3); only where the server is known by a DNS name.
+  /// What is asked for by name in the clear (RFC 6066 section 3), nil for nothing.
   let serverName: String?
   private let sessions = Mutex<[Session]>([])
   private let remembersSessions: Bool
@@ -28,11 +28,12 @@ public final class TLSClientContext: @unchecked Sendable {
   ///   - trust: how the server is known.
   ///   - policy: a further look at the server's certificate, in the handshake and before each resumption.
   ///   - clock: what time validity is judged by.
+  ///   - serverName: a DNS name to ask for in the clear; nil for the one of `trust`, if it is a DNS name.
   ///   - remembersSessions: whether later connections may resume earlier ones.
   /// - Throws: `context-invalid`.
   public init(
     chain: [Certificate], key: PrivateKey?, trust: ServerTrust, policy: CertificatePolicy? = nil, clock: WallClock,
-    remembersSessions: Bool = true
+    serverName: String? = nil, remembersSessions: Bool = true
   ) throws(TLSError) {
     guard chain.isEmpty == (key == nil) else {
       throw TLSError(code: "context-invalid", reason: "a client has a certificate and its key, or neither", side: .local)
@@ -50,11 +51,12 @@ public final class TLSClientContext: @unchecked Sendable {
       how = .publicKeyDigest(digest)
     case .selfSigned: how = .selfSigned
     case .provedLater: how = .any
+    case .authorityEvenExpired(let trusted, let expected): (authorities, name, how) = (trusted, expected, .authorityEvenExpired)
     }
-    if case .authority = how, authorities.isEmpty {
+    if how.needsAuthority, authorities.isEmpty {
       throw TLSError(code: "context-invalid", reason: "a client needs an authority whose servers it trusts", side: .local)
     }
-    if case .dns(let host)? = name { serverName = host } else { serverName = nil }
+    if case .dns(let host)? = name { self.serverName = serverName ?? host } else { self.serverName = serverName }
     self.remembersSessions = remembersSessions
     handle = try ContextHandle(
       isServer: false, chain: chain, key: key, authorities: authorities,

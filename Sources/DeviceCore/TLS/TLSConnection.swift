@@ -34,6 +34,8 @@ final class TLSConnection {
   var peerRefusal: CertificateRefusal?
   var peerLeaf: Certificate?
   var peerSubject: String? { peerLeaf?.subject }
+  /// Set where the server's alternative certificate was shown.
+  var showsAlternative = false
   private var sentAlert: TLSAlert?
   private(set) var isEstablished = false
   /// Handshake messages since the last application byte.

@@ -209,7 +209,7 @@ public final class TLSHandler: ChannelDuplexHandler {
     deadlineTask = nil
     let completed = TLSHandshakeCompleted(
       peer: connection.peerCertificate(), protocolVersion: connection.protocolVersion, cipher: connection.cipher, group: connection.group,
-      resumed: connection.isResumed)
+      resumed: connection.isResumed, showedAlternative: connection.showsAlternative)
     handshake = completed
     context.fireUserInboundEventTriggered(completed)
     encryptPending(context)

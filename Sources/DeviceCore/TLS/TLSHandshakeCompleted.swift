@@ -16,4 +16,6 @@ public struct TLSHandshakeCompleted: Sendable {
   public let group: String
   /// Whether an earlier session was resumed, so that no certificate was sent in this handshake (it was judged again nevertheless).
   public let resumed: Bool
+  /// Whether a server showed its alternative certificate in this handshake; never true of a resumed session.
+  public let showedAlternative: Bool
 }

@@ -5,8 +5,24 @@ public import Foundations
 /// A server's certificate, key and rules: TLS 1.3 only, a client certificate demanded in every handshake. Immutable: a change of
 /// who is trusted makes a new one.
 public final class TLSServerContext: @unchecked Sendable {
+  /// A second certificate and key, shown instead of the first to whoever asks for `serverName` in the clear (RFC 6066 section 3).
+  public struct Alternative: Sendable {
+    /// A DNS name, compared as it stands.
+    public let serverName: String
+    /// Leaf first, 1…4, without the root.
+    public let chain: [Certificate]
+    public let key: PrivateKey
+
+    public init(serverName: String, chain: [Certificate], key: PrivateKey) {
+      self.serverName = serverName
+      self.chain = chain
+      self.key = key
+    }
+  }
+
   let handle: ContextHandle
   let tickets: SessionTicketKeys
+  let alternative: Alternative?
 
   /// The key exchange groups that it accepts, best first, by OpenSSL's names; `X25519MLKEM768` first where the library has it.
   public var groups: [String] { handle.groups }
@@ -18,9 +34,11 @@ public final class TLSServerContext: @unchecked Sendable {
   ///   - policy: a further look at each client's certificate, in the handshake and at each resumption.
   ///   - clock: what time validity is judged by.
   ///   - tickets: the keys of session tickets. Drop them when the trust changes.
+  ///   - alternative: what is shown by name in a full handshake; who resumes a session sees no certificate at all.
   /// - Throws: `context-invalid`.
   public init(
-    chain: [Certificate], key: PrivateKey, trust: ClientTrust, policy: CertificatePolicy? = nil, clock: WallClock, tickets: SessionTicketKeys
+    chain: [Certificate], key: PrivateKey, trust: ClientTrust, policy: CertificatePolicy? = nil, clock: WallClock, tickets: SessionTicketKeys,
+    alternative: Alternative? = nil
   ) throws(TLSError) {
     let authorities: [Certificate]
     let verifier: PeerVerifier
@@ -39,7 +57,14 @@ public final class TLSServerContext: @unchecked Sendable {
     }
     handle = try ContextHandle(isServer: true, chain: chain, key: key, authorities: authorities, verifier: verifier)
     self.tickets = tickets
+    self.alternative = alternative
     try setTickets()
+    if let alternative {
+      guard let leaf = alternative.chain.first, leaf.publicKeyDigest == alternative.key.publicKey.digest, alternative.chain.count <= 4 else {
+        throw contextError("the private key does not belong to the certificate for \(alternative.serverName)")
+      }
+      SSL_CTX_set_cert_cb(handle.pointer, chooseCertificate, nil)
+    }
   }
 
   private func setTickets() throws(TLSError) {
@@ -56,6 +81,22 @@ public final class TLSServerContext: @unchecked Sendable {
       SSL_CTX_set_session_ticket_cb(context, fillTicket, judgeTicket, nil) == 1
     else { throw contextError("OpenSSL takes no session ticket keys") }
   }
+}
+
+/// OpenSSL's question, in a full handshake, which certificate shall be shown. 1 goes on, 0 ends the handshake.
+private let chooseCertificate: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> CInt = { ssl, _ in
+  guard let ssl, let connection = TLSConnection.of(ssl) else { return 0 }
+  guard let alternative = connection.server?.alternative, let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
+    String(cString: name) == alternative.serverName, let leaf = alternative.chain.first
+  else { return 1 }
+  SSL_certs_clear(ssl)
+  guard SSL_use_certificate(ssl, leaf.handle) == 1, SSL_use_PrivateKey(ssl, alternative.key.handle) == 1, SSL_check_private_key(ssl) == 1 else { return 0 }
+  for certificate in alternative.chain.dropFirst() {
+    // SSL_add1_chain_cert, which is a macro.
+    guard SSL_ctrl(ssl, SSL_CTRL_CHAIN_CERT, 1, UnsafeMutableRawPointer(certificate.handle)) == 1 else { return 0 }
+  }
+  connection.showsAlternative = true
+  return 1
 }
 
 /// OpenSSL's question for the key of a ticket.

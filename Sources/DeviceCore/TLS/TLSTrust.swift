@@ -23,6 +23,8 @@ public enum ServerTrust: Sendable {
   case authority([Certificate], name: SubjectAlternativeName)
   /// A chain to one of `authorities`, whatever its name; the policy is to look at it.
   case authorityAnyName([Certificate])
+  /// As `authority`, but that the leaf's end is not looked at: for the owner who comes to renew it, and for nothing else.
+  case authorityEvenExpired([Certificate], name: SubjectAlternativeName)
   /// The key whose SubjectPublicKeyInfo's SHA-256 begins with these 10…32 bytes, whoever signed its certificate: for a
   /// device that is known by its label or identifier.
   case publicKeyDigest([UInt8])
@@ -38,10 +40,18 @@ public enum ServerTrust: Sendable {
 struct PeerVerifier: Sendable {
   enum Trust: Sendable {
     case authority
+    case authorityEvenExpired
     case selfSigned
     case authorityOrSelfSigned(admits: @Sendable () -> Bool)
     case publicKeyDigest([UInt8])
     case any
+
+    var needsAuthority: Bool {
+      switch self {
+      case .authority, .authorityEvenExpired: true
+      default: false
+      }
+    }
   }
   let trust: Trust
   let requiredUsage: ASN1ObjectIdentifier?

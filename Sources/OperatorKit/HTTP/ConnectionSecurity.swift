@@ -25,17 +25,19 @@ public struct ConnectionSecurity: Sendable {
   ///
   /// - Parameters:
   ///   - trust: how the device is known.
+  ///   - serverName: a DNS name to ask for in the clear; nil for none.
   ///   - policy: a further look at its certificate.
   /// - Throws: `bad-argument` when OpenSSL takes none of it.
   init(
-    credential: Credential, trust: ServerTrust, peerName: String, clock: WallClock = WallClock(floor_s: 0),
+    credential: Credential, trust: ServerTrust, peerName: String, clock: WallClock = WallClock(floor_s: 0), serverName: String? = nil,
     policy: @escaping CertificatePolicy
   ) throws(OperatorError) {
     let context: TLSClientContext
     do {
       // A command makes one or two connections and ends: there is nothing to resume.
       context = try TLSClientContext(
-        chain: credential.chain, key: credential.key, trust: trust, policy: policy, clock: clock, remembersSessions: false)
+        chain: credential.chain, key: credential.key, trust: trust, policy: policy, clock: clock, serverName: serverName,
+        remembersSessions: false)
     } catch {
       throw OperatorError("file-malformed", "the certificate \(credential.name) cannot be used for TLS", cause: error)
     }

@@ -4,7 +4,7 @@ internal import NIOHTTP1
 /// One request to a device.
 public struct DeviceRequest: Sendable, Equatable {
   /// The methods that the API has.
-  public enum Method: String, Sendable { case get = "GET", put = "PUT", post = "POST" }
+  public enum Method: String, Sendable { case get = "GET", put = "PUT", post = "POST", delete = "DELETE" }
 
   public let method: Method
   /// Begins with `/v1/`; already percent-encoded.
@@ -33,6 +33,9 @@ public struct DeviceRequest: Sendable, Equatable {
     if let body {
       headers.add(name: "Content-Type", value: "application/json")
       headers.add(name: "Content-Length", value: String(body.count))
+    } else if method != .get {
+      // Else a body of unknown length would be announced.
+      headers.add(name: "Content-Length", value: "0")
     }
     return HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: path, headers: headers)
   }

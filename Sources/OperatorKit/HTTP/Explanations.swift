@@ -17,7 +17,7 @@ extension ConnectionSecurity {
       return OperatorError("tls-refused", "\(endpoint) refused this connection with the alert \(alert): \(Self.meaning(alert))", cause: nil)
     case (_, "certificate-expired"):
       return OperatorError(
-        "tls-failed", "\(peerName): \(fault.reason); renew it by claiming the device again, or correct this machine's clock", cause: nil)
+        "tls-failed", "\(peerName): \(fault.reason); renew it with: haechi renew --device NAME, or correct this machine's clock", cause: nil)
     case (_, "certificate-not-yet-valid"):
       return OperatorError(
         "tls-failed", "\(peerName): \(fault.reason); this machine's clock is behind, or that of whoever signed was ahead", cause: nil)

@@ -109,6 +109,8 @@ public struct LiveView: Sendable {
       cloud?.error = change.code.map { .init(code: $0, reason: change.reason ?? "") }
     // The picture shows no claims.
     case .claim: break
+    // Nothing of a peer stands in the view but the line itself.
+    case .peer: break
     }
   }
 

@@ -56,7 +56,7 @@ public struct CloudEvent: Codable, Equatable, Sendable {
   public var uptimeMilliseconds: UInt64?
 }
 
-/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud` and `claim` the one that `kind` names is there.
+/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim` and `peer` the one that `kind` names is there.
 public struct EventRecord: Codable, Equatable, Sendable {
   public var sequence: UInt64
   public var uptimeMilliseconds: UInt64
@@ -65,6 +65,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
   public var grade: GradeEvent?
   public var cloud: CloudEvent?
   public var claim: ClaimEvent?
+  public var peer: PeerEvent?
 
   /// What happened; nil for a kind that a later device has.
   var event: DeviceEvent? {
@@ -73,6 +74,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
     case "grade": grade.map { .grade($0) }
     case "cloud": cloud.map { .cloud($0) }
     case "claim": claim.map { .claim($0) }
+    case "peer": peer.map { .peer($0) }
     default: nil
     }
   }
@@ -90,8 +92,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
   case grade(GradeEvent)
   case cloud(CloudEvent)
   case claim(ClaimEvent)
+  case peer(PeerEvent)
 
-  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim }
+  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, peer }
 
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Field.self)
@@ -108,6 +111,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
     case .claim(let claim):
       try fields.encode("claim", forKey: .kind)
       try fields.encode(claim, forKey: .claim)
+    case .peer(let peer):
+      try fields.encode("peer", forKey: .kind)
+      try fields.encode(peer, forKey: .peer)
     }
   }
 }

@@ -15,7 +15,7 @@ public struct OwnedDevice: Sendable {
   let credential: Credential
   /// Nil where only the address is known: then any device of the owner is right.
   let deviceId: DeviceIdentifier?
-  private let now_s: Int64
+  let now_s: Int64
 
   /// - Parameters:
   ///   - device: an id, an alias or HOST:PORT; nil for the only known device.
@@ -79,8 +79,15 @@ public struct OwnedDevice: Sendable {
   ///
   /// - Throws: what the connection and `body` throw; where what answers is not the device, what it is instead as far as that can be known.
   public func with<Value: Sendable>(_ body: (DeviceClient) async throws(OperatorError) -> Value) async throws(OperatorError) -> Value {
+    try await with(try security(), body)
+  }
+
+  /// As above, with other protection than usual.
+  func with<Value: Sendable>(
+    _ security: ConnectionSecurity, _ body: (DeviceClient) async throws(OperatorError) -> Value
+  ) async throws(OperatorError) -> Value {
     do throws(OperatorError) {
-      return try await DeviceConnection.with(endpoint, security: try security()) { (connection) throws(OperatorError) in
+      return try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
         try learnAddress(connection)
         return try await body(DeviceClient(connection))
       }
@@ -90,19 +97,26 @@ public struct OwnedDevice: Sendable {
     }
   }
 
-  /// - Parameter credential: whom to show to the device; nil for the operator's own.
-  func security(showing credential: Credential? = nil) throws(OperatorError) -> ConnectionSecurity {
+  /// - Parameters:
+  ///   - credential: whom to show to the device; nil for the operator's own.
+  ///   - evenExpired: lets a known device in whose certificate has ended: to renew it, and for nothing else.
+  ///   - serverName: which of its certificates the device is to show; nil for the usual one.
+  func security(showing credential: Credential? = nil, evenExpired: Bool = false, serverName: String? = nil) throws(OperatorError) -> ConnectionSecurity {
     let owner = owner.identifier
     let authority = self.owner.authority
     let trust: ServerTrust
     if let deviceId {
-      trust = .authority([authority], name: .uri(IdentityURI.device(owner: owner, deviceId).text))
+      let name = SubjectAlternativeName.uri(IdentityURI.device(owner: owner, deviceId).text)
+      trust = evenExpired ? .authorityEvenExpired([authority], name: name) : .authority([authority], name: name)
     } else {
       trust = .authorityAnyName([authority])
     }
     let peerName =
       deviceId.map { "device \(name == $0.text ? name : "\(name) (\($0))") of your owner \(owner)" } ?? "a device of your owner \(owner)"
-    return try ConnectionSecurity(credential: credential ?? self.credential, trust: trust, peerName: peerName) { certificate in
+    // No time before the one that this device was opened at is believed.
+    return try ConnectionSecurity(
+      credential: credential ?? self.credential, trust: trust, peerName: peerName, clock: WallClock(floor_s: now_s), serverName: serverName
+    ) { certificate in
       Profiles.refusalOfOwnedDevice(certificate, owner: owner)
     }
   }

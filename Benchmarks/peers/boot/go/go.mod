@@ -1,0 +1,3 @@
+module haechi.test/boot-peer
+
+go 1.25

@@ -1,0 +1,150 @@
+import Crypto
+import Foundations
+import Identity
+import LocalAPI
+import NIOConcurrencyHelpers
+import TLS
+
+/// A renewal of the LDevID: two live credentials, until a client of the owner's has accepted the new one.
+struct RenewalState: Sendable {
+  /// A credential that may replace the present one.
+  struct Candidate: Sendable {
+    let chain: [Certificate]
+    let key: PrivateKey
+    let pem: String
+    /// When it is given up, milliseconds of `BootClock`.
+    let ends_ms: UInt64
+    /// A client of the owner's accepted it.
+    var isProved = false
+  }
+
+  /// The key of a request that was not answered yet.
+  var offered: PrivateKey?
+  var candidate: Candidate?
+  /// The certificate that the present one replaced since the runtime started.
+  var previous: Certificate?
+  /// Somebody is writing.
+  var isBusy = false
+}
+
+extension Device {
+  /// How long a candidate is shown: the tool that installs it proves it in its next connection, and a person who does it by hand has time to.
+  static let renewalTrial_ms: UInt64 = 600_000
+
+  /// `GET /v1/credential`
+  func credential(now_ms: UInt64 = BootClock.now_ms()) throws(Problem) -> CredentialDocument {
+    guard let current = operationalCredential?.chain.first else { throw notOwned() }
+    let renewal = renewal.withLockedValue { $0 }
+    return CredentialDocument(
+      certificate: CredentialDocument.Certificate(current),
+      renewal: renewal.candidate != nil ? .proving : renewal.offered != nil ? .offered : .none,
+      candidate: (renewal.candidate?.chain.first).map { CredentialDocument.Certificate($0) },
+      remainingMilliseconds: renewal.candidate.map { $0.ends_ms > now_ms ? $0.ends_ms - now_ms : 0 },
+      previous: renewal.previous.map { CredentialDocument.Certificate($0) })
+  }
+
+  /// The request for the next LDevID certificate, PEM: of a fresh key that stays the same until it is answered or the runtime ends.
+  func renewalRequest() throws(Problem) -> String {
+    guard operationalCredential != nil else { throw notOwned() }
+    return try requestText { () throws(CryptoError) in
+      let fresh = try PrivateKey.generateP256()
+      let key = renewal.withLockedValue { state in
+        let key = state.offered ?? fresh
+        state.offered = key
+        return key
+      }
+      return try OperationalDeviceProfile.request(key: key, device: identifier)
+    }
+  }
+
+  /// Takes the next LDevID certificate as a candidate. The present one serves as before.
+  func installRenewal(chainPEM: String, now_ms: UInt64 = BootClock.now_ms()) throws(Problem) {
+    guard let authority = owner else { throw notOwned() }
+    let (key, busy) = renewal.withLockedValue { state in
+      defer { if state.offered != nil { state.isBusy = true } }
+      return (state.offered, state.isBusy)
+    }
+    guard let key else {
+      throw .conflict("renewal-not-offered", "Ask for the certificate request first (POST /v1/credential/renewal): the device made no key for it yet.")
+    }
+    guard !busy else { throw .conflict("renewal-busy", "Another renewal is being written now; try again.") }
+    defer { renewal.withLockedValue { $0.isBusy = false } }
+    let known = CertificateRules.Owner(certificate: authority, identifier: OwnerIdentifier(authority: authority))
+    let chain = try rules.checkOperationalChain(chainPEM, key: key.publicKey, owner: known)
+    try save { try renewalFolder.begin(key, chain: chainPEM) }
+    renewal.withLockedValue { state in
+      state.offered = nil
+      state.candidate = RenewalState.Candidate(chain: chain, key: key, pem: chainPEM, ends_ms: now_ms + Self.renewalTrial_ms)
+    }
+    log.append(.notice, source: "core", "a new LDevID certificate is on trial; it is shown as \(OperationalDeviceProfile.renewalName(identifier))")
+    credentialsChanged()
+  }
+
+  /// An admin of the owner's completed a handshake in which the candidate was shown: both sides have proved what they hold. Writes, so not for an event loop.
+  ///
+  /// - Parameter shown: the candidate's certificate, as the handshake showed it.
+  func renewalProved(_ shown: Certificate) {
+    let isNews = renewal.withLockedValue { state in
+      guard state.candidate?.isProved == false, state.candidate?.chain.first == shown else { return false }
+      state.candidate?.isProved = true
+      return true
+    }
+    if isNews { completeRenewal() }
+  }
+
+  /// Gives up a candidate that nobody proved in time, and tries again what could not be written. Called now and then.
+  func checkRenewal(now_ms: UInt64 = BootClock.now_ms()) {
+    let candidate = renewal.withLockedValue { $0.isBusy ? nil : $0.candidate }
+    guard let candidate else { return }
+    if candidate.isProved { return completeRenewal() }
+    guard now_ms >= candidate.ends_ms else { return }
+    let isOurs = renewal.withLockedValue { state in
+      guard !state.isBusy, state.candidate?.isProved == false else { return false }
+      state.isBusy = true
+      return true
+    }
+    guard isOurs else { return }
+    defer { renewal.withLockedValue { $0.isBusy = false } }
+    do {
+      try renewalFolder.giveUp()
+    } catch {
+      // The next start gives it up as well.
+      log.append(.error, source: "core", "the files of a renewal could not be removed: \(error)")
+    }
+    renewal.withLockedValue { $0.candidate = nil }
+    log.append(.warning, source: "core", "the new LDevID certificate was not proved in \(Self.renewalTrial_ms / 60_000) min; the present one stays")
+    credentialsChanged()
+  }
+
+  private func completeRenewal() {
+    let candidate: RenewalState.Candidate? = renewal.withLockedValue { state in
+      guard !state.isBusy, let candidate = state.candidate, candidate.isProved else { return nil }
+      state.isBusy = true
+      return candidate
+    }
+    guard let candidate, let former = operationalCredential?.chain.first else { return }
+    defer { renewal.withLockedValue { $0.isBusy = false } }
+    do {
+      try renewalFolder.complete(candidate.key, chain: candidate.pem)
+    } catch {
+      log.append(.error, source: "core", "the new LDevID certificate could not be kept, which is tried again: \(error)")
+      return
+    }
+    adopt(candidate.chain, candidate.key)
+    renewal.withLockedValue { state in
+      state.candidate = nil
+      state.previous = former
+    }
+    log.append(.notice, source: "core", "the LDevID certificate was renewed; it is valid until \(rfc3339(candidate.chain.first?.notAfter_s ?? 0))")
+    credentialsChanged(isAdopted: true)
+  }
+
+  private func notOwned() -> Problem { .conflict("life-cycle-state", "The device is \(standing.phase.rawValue); only an owned one has an LDevID.") }
+}
+
+extension CredentialDocument.Certificate {
+  init(_ certificate: Certificate) {
+    self.init(
+      serialNumber: hexadecimal(certificate.serialNumber), notBefore: rfc3339(certificate.notBefore_s), notAfter: rfc3339(certificate.notAfter_s))
+  }
+}

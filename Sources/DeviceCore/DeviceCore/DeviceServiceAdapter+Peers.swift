@@ -1,0 +1,40 @@
+import Foundations
+import LocalAPI
+import SupervisorLink
+
+/// The LDevID's renewal and the device's peers, as the local API sees them.
+extension DeviceServiceAdapter {
+  func credential() throws(Problem) -> CredentialDocument { try device.credential() }
+
+  func renewalOffer() async throws(Problem) -> RenewalOfferDocument {
+    RenewalOfferDocument(deviceId: device.identifier.text, certificateRequest: try device.renewalRequest())
+  }
+
+  func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument {
+    try device.installRenewal(chainPEM: request.certificateChain)
+    hub.log.append(.notice, source: "core", "\(caller) began a renewal of the LDevID certificate")
+    return try device.credential()
+  }
+
+  func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
+    try await device.transfer(connection: connection, caller: caller) { () async throws(Problem) in
+      try await statements.send(.transfer, request, body: [])
+    }
+    return lifeCycle()
+  }
+
+  func peers() -> PeersDocument { peerDesk.document() }
+
+  func putPeer(_ peer: DeviceIdentifier, _ request: PeerRequest, caller: String) async throws(Problem) -> PeersDocument {
+    try await peerDesk.put(peer, request, caller: caller)
+    return peerDesk.document()
+  }
+
+  func removePeer(_ peer: DeviceIdentifier, _ request: StatementRequest, caller: String) async throws(Problem) -> PeersDocument {
+    try await peerDesk.remove(peer, request, caller: caller)
+    return peerDesk.document()
+  }
+
+  func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument { try peerDesk.hello(peer, query) }
+  func peerReading(_ peer: DeviceIdentifier, _ name: String) throws(Problem) -> ReadingDocument { try peerDesk.reading(peer, name) }
+}

@@ -1,0 +1,84 @@
+import Foundations
+import Testing
+
+@testable import OperatorKit
+
+/// haechi peer against two of DeviceCore's own devices, with supervisors that believe only what is signed.
+@Suite(.serialized) struct PeerEndToEndTests {
+  private func with(_ body: (OperatorHome, TestDevice, TestDevice) async throws -> Void) async throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let home = OperatorHome(path: folder.path + "/home")
+    _ = try MakerFolder.make(home.makerFolder, home: home)
+    try await TestDevice.with(makerFolder: home.makerFolder) { one in
+      _ = try await one.provision(home)
+      _ = try await one.claim(home, alias: "hall")
+      try await TestDevice.with(makerFolder: home.makerFolder) { two in
+        _ = try await two.provision(home)
+        _ = try await two.claim(home, alias: "attic")
+        try await body(home, one, two)
+      }
+    }
+  }
+
+  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
+    do {
+      _ = try await body()
+    } catch let error as OperatorError {
+      return error
+    }
+    Issue.record("this should have been refused")
+    return OperatorError("none", "")
+  }
+
+  private func peers(_ device: OwnedDevice) async throws -> [PeerState] {
+    try await device.with { (client) throws(OperatorError) in try await client.peers() }
+  }
+
+  private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+    for _ in 0..<600 {
+      if try await condition() { return }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    Issue.record("never came true: \(what)")
+  }
+
+  @Test func oneAsksTheOtherIsApprovedAndRemoved() async throws {
+    try await with { home, hallDevice, atticDevice in
+      let (hall, attic) = (try OwnedDevice(home: home, device: "hall"), try OwnedDevice(home: home, device: "attic"))
+      let (hallId, atticId) = (try Peering.identifier("hall", home: home), try Peering.identifier("attic", home: home))
+      #expect(try Peering.identifier(atticId.uppercased(), home: home) == atticId)
+      #expect(try await failure { try Peering.identifier("cellar", home: home) }.code != "none")
+
+      let told = try await Peering(hall).put(atticId, address: atticDevice.endpoint, scope: [])
+      #expect(told.deviceId == hallId && told.peer == atticId && told.peers.first?.port == atticDevice.endpoint.port)
+      try await eventually("the attic sees the hall ask") { try await peers(attic).first?.state == "asking" }
+      let asked = try await attic.events().events.compactMap(\.event).contains { if case .peer(let event) = $0 { event.state == "asking" } else { false } }
+      #expect(asked)
+
+      // Only an admin says so, and only in the form that there is.
+      _ = try OwnerFolder.open(home.ownerFolder).unlock(FixedPassphrase()).addMember("linus", role: "operator")
+      #expect(try await failure { try Peering(try OwnedDevice(home: home, device: "attic", person: "linus")) }.code == "not-permitted")
+      #expect(try await failure { try await Peering(attic).put(hallId, address: nil, scope: ["everything"]) }.code == "bad-argument")
+      #expect(try await failure { try await Peering(attic).put("hall", address: nil, scope: []) }.code == "bad-argument")
+      let name = Endpoint(host: "attic.example", port: 8_443)
+      #expect(try await failure { try await Peering(hall).put(atticId, address: name, scope: []) }.reason.contains("--address"))
+
+      let approved = try await Peering(attic).put(hallId, address: nil, scope: ["readings:temperature"])
+      #expect(approved.peers.map(\.state) == ["approved"] && approved.peers.first?.scope == ["readings:temperature"])
+      try await eventually("the reading arrives") { try await peers(hall).first?.readings.first?.value == 21.25 }
+      let sheet = Sheet.peers(try await peers(hall))
+      #expect(sheet.contains { $0.contains("connected") } && sheet.contains { $0.contains("temperature 21.25 Cel") }, "\(sheet)")
+
+      // Who changes only the scope leaves the place as it is.
+      let changed = try await Peering(hall).put(atticId, address: nil, scope: ["readings:temperature"])
+      #expect(changed.peers.first?.port == atticDevice.endpoint.port && changed.peers.first?.scope == ["readings:temperature"])
+
+      #expect(try await Peering(attic).remove(hallId).peers.allSatisfy { $0.state == "asking" })
+      try await eventually("the exchange has stopped") { try await peers(hall).first?.readings.isEmpty == true }
+      #expect(try await Peering(hall).remove(atticId).peers.isEmpty)
+      #expect(try await failure { try await Peering(hall).remove(atticId) }.code == "refused-by-device")
+      withExtendedLifetime(hallDevice) {}
+    }
+  }
+}

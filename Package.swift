@@ -69,6 +69,7 @@ var targets: [Target] = [
   core("Foundations", ["CHaechi"]),
   core("Crypto", ["COpenSSL", "Foundations"]),
   core("Identity", ["Crypto", "Foundations"]),
+  core("Audit", ["Crypto", "Foundations"]),
   core("Vault", ["Crypto", "Foundations"]),
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
   core("MQTT", ["CMosquitto", "TLS", "Foundations"]),
@@ -82,8 +83,8 @@ var targets: [Target] = [
   core(
     "DeviceCore",
     [
-      "LocalAPI", "CloudLink", "PeerLink", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Identity", "Crypto", "BoardAPI", "Foundations", nioCore,
-      nioPosix,
+      "LocalAPI", "CloudLink", "PeerLink", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Audit", "Identity", "Crypto", "BoardAPI", "Foundations",
+      nioCore, nioPosix,
       nioConcurrency,
     ]),
 
@@ -94,7 +95,7 @@ var targets: [Target] = [
   boardPart("VirtualBoard", ["BoardAPI", "SimulatedSensors", "LinuxProcess", "Foundations", "CHaechi"]),
   boardPart(
     "LinuxBoard",
-    ["BoardAPI", "LinuxProcess", "Foundations", "CHaechi"] + (onDevice ? ["CGpiod", "CTss2", "CNftables"] : [])),
+    ["BoardAPI", "LinuxProcess", "Foundations", "CHaechi", "COpenSSL"] + (onDevice ? ["CGpiod", "CTss2", "CNftables", "CCryptsetup"] : [])),
   boardPart("QemuVirt", ["LinuxBoard", "SimulatedSensors", "BoardAPI", "Foundations"]),
 
   // What a fork edits, and what it makes.
@@ -102,7 +103,7 @@ var targets: [Target] = [
   .executableTarget(
     name: "haechid",
     dependencies: [
-      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Identity", "Crypto", "LinuxProcess", "BoardAPI", "Foundations",
+      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Audit", "Identity", "Crypto", "LinuxProcess", "BoardAPI", "Foundations",
       .byName(name: boardTarget),
     ],
     path: "Sources/haechid", swiftSettings: swiftSettings),
@@ -110,11 +111,14 @@ var targets: [Target] = [
   tests("Foundations", []),
   tests("Crypto", ["Foundations"]),
   tests("Identity", ["Crypto", "Foundations"]),
-  tests("Vault", ["Crypto", "Foundations"]),
+  // A disk in memory whose power is cut at will, and a random generator that repeats itself.
+  .target(name: "TestDisk", dependencies: ["Vault", "Foundations"], path: "Tests/TestDisk", swiftSettings: swiftSettings),
+  tests("Audit", ["TestDisk", "Vault", "Crypto", "Identity", "Foundations"]),
+  tests("Vault", ["TestDisk", "Crypto", "Foundations"]),
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("MQTT", ["TLS", "Crypto", "Identity", "Foundations", "TestBroker"]),
   tests("CloudLink", ["MQTT", "TLS", "Crypto", "Identity", "Foundations", "TestBroker", nioConcurrency]),
-  tests("PeerLink", ["LocalAPI"]),
+  tests("PeerLink", ["LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("Guard", ["Foundations", nioConcurrency]),
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
@@ -131,7 +135,7 @@ var targets: [Target] = [
     path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
-  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"]),
+  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"] + (onDevice ? ["CTss2"] : [])),
   tests("Product", ["DeviceCore", "LocalAPI", "SupervisorLink", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 
@@ -140,6 +144,7 @@ if onDevice {
     .systemLibrary(name: "CGpiod", path: "Sources/System/CGpiod"),
     .systemLibrary(name: "CTss2", path: "Sources/System/CTss2"),
     .systemLibrary(name: "CNftables", path: "Sources/System/CNftables"),
+    .systemLibrary(name: "CCryptsetup", path: "Sources/System/CCryptsetup"),
   ]
 } else {
   // The operator's side is a host tool and never part of a firmware.
@@ -149,7 +154,7 @@ if onDevice {
     .target(name: "LabelPrint", dependencies: ["CQrencode", "CPng", "Foundations"], path: "Sources/LabelPrint", swiftSettings: swiftSettings),
     tests("LabelPrint", ["Foundations"]),
     .target(
-      name: "OperatorKit", dependencies: ["LabelPrint", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
+      name: "OperatorKit", dependencies: ["LabelPrint", "Audit", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
       path: "Sources/OperatorKit", swiftSettings: swiftSettings),
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],
@@ -158,6 +163,11 @@ if onDevice {
     .executableTarget(
       name: "dhcp-probe", dependencies: ["Network", "Foundations", nioCore, nioPosix], path: "Tests/Network/dhcp-probe",
       swiftSettings: swiftSettings),
+    // Benchmarks/ is a package of its own. Its server is compiled here too, with every test build, so that it cannot fall behind what it serves.
+    .executableTarget(
+      name: "benchmark-server-check",
+      dependencies: ["LocalAPI", "TLS", "Guard", "Vault", "Identity", "Crypto", "Foundations", "DeviceCore", nioCore, nioPosix, nioConcurrency],
+      path: "Benchmarks/Sources/haechi-bench", swiftSettings: swiftSettings),
     tests(
       "OperatorKit",
       ["haechid", "DeviceCore", "SupervisorLink", "BoardAPI", "LocalAPI", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix]),
@@ -166,7 +176,8 @@ if onDevice {
 
 // The test image runs LinuxBoard's tests inside a machine: nothing else is cross-built for it.
 let inTestImage: Set = [
-  "CHaechi", "CGpiod", "CTss2", "CNftables", "Foundations", "BoardAPI", "LinuxProcess", "SimulatedSensors", "LinuxBoard", "QemuVirt", "LinuxBoardTests",
+  "CHaechi", "CGpiod", "CTss2", "CNftables", "CCryptsetup", "COpenSSL", "Foundations", "BoardAPI", "LinuxProcess", "SimulatedSensors", "LinuxBoard", "QemuVirt",
+  "LinuxBoardTests",
 ]
 if variant == "test" { targets.removeAll { !inTestImage.contains($0.name) } }
 
@@ -187,7 +198,7 @@ let package = Package(
         : [
           .executable(name: "haechi", targets: ["haechi"]),
           // What Benchmarks/ serves with, beside the device itself.
-          .library(name: "HaechiServing", targets: ["LocalAPI", "TLS", "Guard", "Identity", "Crypto", "Foundations", "DeviceCore"]),
+          .library(name: "HaechiServing", targets: ["LocalAPI", "TLS", "Guard", "Vault", "Identity", "Crypto", "Foundations", "DeviceCore"]),
         ]),
   dependencies: variant == "test"
     ? []

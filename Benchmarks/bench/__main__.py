@@ -1,4 +1,4 @@
-"""Measures Haechi beside its peers; writes JSON, a table and plots to Benchmarks/results."""
+"""Measures Haechi beside its peers; writes JSON, a table and plots to Benchmarks/results, and the README's table."""
 
 import argparse
 import importlib
@@ -6,12 +6,12 @@ import pathlib
 import sys
 import time
 
-from . import build, contenders, report
+from . import build, contenders, readme, report
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
 # A module each, with `run(mode) -> [Measurement]`; in the table's order.
-SUBJECTS = ("boot", "tls", "api", "features", "footprint", "instructions")
+SUBJECTS = ("boot", "tls", "api", "vault", "features", "footprint", "instructions")
 
 
 def main():
@@ -36,6 +36,7 @@ def main():
         print(f"bench: {name} took {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
         # After each, so that a run that is stopped leaves what it has.
         report.table(RESULTS, subjects)
+        readme.write(HERE.parent.parent / "README.md", RESULTS)
     report.plots(RESULTS, subjects)
     print(RESULTS.joinpath("table.md").read_text(encoding="utf-8"))
 

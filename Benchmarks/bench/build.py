@@ -35,11 +35,19 @@ def go_server():
 
 def load():
     """peers/load.c, against this machine's OpenSSL."""
-    folder = _peers()
+    return _c("load", "-lssl", "-lcrypto")
+
+
+def vault_peer():
+    """peers/vault.c, against the distribution's SQLCipher."""
+    return _c("vault", "-DSQLITE_HAS_CODEC", "-lsqlcipher", "-lcrypto")
+
+
+def _c(name, *options):
+    made = _peers() / name
     if not reuses:
-        source = str(PACKAGE / "peers" / "load.c")
-        _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", str(folder / "load"), source, "-lssl", "-lcrypto"])
-    return folder / "load"
+        _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", str(made), str(PACKAGE / "peers" / f"{name}.c"), *options])
+    return made
 
 
 def _peers():

@@ -83,8 +83,13 @@ def machine():
 
 
 def _commit():
-    found = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude", "*"], capture_output=True, text=True)
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
+    """What was measured; what a run itself writes does not make it dirty."""
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    if head.returncode != 0:
+        return "unknown"
+    written = [":/", ":(top,exclude)Benchmarks/results", ":(top,exclude)README.md"]
+    changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no", "--", *written], capture_output=True, text=True)
+    return head.stdout.strip() + ("-dirty" if changed.returncode != 0 or changed.stdout else "")
 
 
 def _documents(folder, subjects):
@@ -94,11 +99,15 @@ def _documents(folder, subjects):
             yield subject, json.loads(path.read_text(encoding="utf-8"))
 
 
+def value(made, who):
+    """A median as a table shows it."""
+    median = made.median(who)
+    return f"{median:,.0f}" if abs(median) >= 1000 else f"{median:.3g}"
+
+
 def _value(made, who):
-    value = made.median(who)
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     spread = made.spread(who)
-    return f"{text} ± {spread:.0%}" if spread else text
+    return value(made, who) + (f" ± {spread:.0%}" if spread else "")
 
 
 def _ratio(made, own, who):

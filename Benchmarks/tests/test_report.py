@@ -9,7 +9,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from bench import report  # noqa: E402
+from bench import readme, report  # noqa: E402
 from bench.measurement import Measurement, alternate, measurement  # noqa: E402
 
 
@@ -52,6 +52,32 @@ class ReportTests(unittest.TestCase):
         self.assertEqual(text.count("how it was measured"), 1)
         # A subject without results has no heading.
         self.assertNotIn("## boot", text)
+
+    def test_the_readme_gets_its_table_between_the_marks_and_keeps_the_rest(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            made = [
+                Measurement("full handshake, X25519", "per second", "higher", {"Haechi": [600], "before": [300], "Go": [1200], "limit": [5000]}),
+                Measurement("of no interest to a reader of the README", "µs", "lower", {"Haechi": [1], "Go": [1]}),
+            ]
+            report.write(folder, "tls", "quick", made)
+            report.write(folder, "vault", "full", [Measurement("put", "µs", "lower", {"Haechi": [1500], "SQLCipher": [3000]})])
+            page = folder / "README.md"
+            page.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", encoding="utf-8")
+            for _ in range(2):
+                readme.write(page, folder)
+            text = page.read_text(encoding="utf-8")
+            page.write_text("no marks", encoding="utf-8")
+            with self.assertRaises(SystemExit):
+                readme.write(page, folder)
+        self.assertTrue(text.startswith(f"before\n{readme.BEGIN}\n\n| what |") and text.endswith(f"\n{readme.END}\nafter\n"))
+        self.assertIn("| full mutual handshakes and a request | 600 per second | Go 1,200 per second (0.50 ×) |", text)
+        self.assertIn("| vault: put, durable | 1.5 ms | SQLCipher 3 ms (2.00 ×) |", text)
+        self.assertNotIn("old", text)
+        self.assertNotIn("no interest", text)
+        # Two runs, and each says what is of it.
+        self.assertRegex(text, r"tls: \d{4}-\d\d-\d\d, commit \S+, quick mode, .+")
+        self.assertRegex(text, r"vault: \d{4}-\d\d-\d\d, commit \S+, full mode, .+")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ PRIVATE_KEY_DER = {
     "PKCS#8 Ed25519 or X25519": re.compile(rb"\x02\x01\x00\x30\x05\x06\x03\x2b\x65[\x6e\x70]\x04\x22\x04\x20", re.DOTALL),
 }
 
-ALLOWED_DATA = {"etc/haechi/build", "etc/haechi/maker-ca.der"}
+ALLOWED_DATA = {"etc/haechi/build", "etc/haechi/maker-ca.der", "etc/haechi/volume"}
 ALLOWED_FOLDERS = {"dev", "proc", "sys", "run", "etc", "etc/haechi", "lib"}
 
 
@@ -144,6 +144,7 @@ BOUND_LAZILY_BY_DISTRIBUTION = {
     "lib/libgcc_s.so.1",
     "lib/libgmp.so.10",
     "lib/libjansson.so.4",
+    "lib/libpcre2-8.so.0",
     "lib/libtss2-mu.so.0",
     "lib/libtss2-tcti-device.so.0",
     "lib/libz.so.1",
@@ -176,7 +177,7 @@ def _weaknesses(entries):
 
 
 def contents(entries):
-    """What is there beside /init, the libraries that it reaches, the two data files and their folders."""
+    """What is there beside /init, the libraries that it reaches, the data files and their folders."""
     files = {entry.path: entry for entry in entries}
     if "init" not in files:
         return ["there is no /init"]

@@ -1,6 +1,6 @@
 """What goes into an initramfs: `haechid` as /init, the libraries that it links, data; in debug images a shell besides."""
 
-from . import cpio, elf
+from . import cpio, elf, volume
 
 # Where the supervisor mounts things; nothing else of a Unix tree exists.
 MOUNT_POINTS = ("dev", "proc", "sys", "run")
@@ -40,11 +40,14 @@ def linked_libraries(program, libraries):
     return libraries
 
 
-def entries(program, libraries, build, maker_ca, *, shell=None, additions=()):
-    """The archive's entries. `libraries` maps sonames to bytes, `shell` is a static busybox, `additions` are (path, bytes)."""
+def entries(program, libraries, build, maker_ca, file_system, *, shell=None, additions=()):
+    """The archive's entries.
+
+    `libraries` maps sonames to bytes, `file_system` is a template of the data volume's, `shell` a static busybox, `additions` are (path, bytes).
+    """
     result = [cpio.directory(point) for point in MOUNT_POINTS]
     result += [cpio.regular("init", program, 0o755), cpio.directory("etc"), cpio.directory("etc/haechi")]
-    result += [cpio.regular(BUILD_PATH, build), cpio.regular(MAKER_CA_PATH, maker_ca)]
+    result += [cpio.regular(BUILD_PATH, build), cpio.regular(MAKER_CA_PATH, maker_ca), cpio.regular(volume.PATH, file_system)]
     if libraries:
         result.append(cpio.directory(LIBRARY_FOLDER))
         result += [cpio.regular(f"{LIBRARY_FOLDER}/{soname}", data, 0o755) for soname, data in libraries.items()]

@@ -12,7 +12,7 @@ from context import load_program, make_elf, make_zboot
 from assembly import cpio, disk, evaluate, initramfs, sbom
 from test_initramfs import LIBRARIES, PROGRAM
 
-CLEAN = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate")
+CLEAN = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate", b"HAECHIFS")
 CHECKS = [evaluate.programs_to_talk_to, evaluate.accounts, evaluate.modes, evaluate.hardening, evaluate.contents]
 
 

@@ -41,15 +41,15 @@ class Libraries(unittest.TestCase):
 
 class Entries(unittest.TestCase):
     def test_a_release_image_holds_nothing_else(self):
-        entries = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate")
+        entries = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate", b"HAECHIFS")
         cpio.write(entries)
         self.assertEqual(
             sorted(entry.path for entry in entries if entry.is_regular),
-            sorted(["init", "etc/haechi/build", "etc/haechi/maker-ca.der", *(f"lib/{name}" for name in LIBRARIES)]),
+            sorted(["init", "etc/haechi/build", "etc/haechi/maker-ca.der", "etc/haechi/volume", *(f"lib/{name}" for name in LIBRARIES)]),
         )
 
     def test_a_debug_image_has_a_shell_and_additions(self):
-        entries = initramfs.entries(PROGRAM, {}, b"", b"", shell=b"busybox", additions=[("opt/tests/run", b"x")])
+        entries = initramfs.entries(PROGRAM, {}, b"", b"", b"", shell=b"busybox", additions=[("opt/tests/run", b"x")])
         paths = {entry.path for entry in cpio.read(cpio.write(entries))}
         self.assertLessEqual({"bin/sh", "bin/busybox", "dev/console", "opt", "opt/tests", "opt/tests/run"}, paths)
 

@@ -6,7 +6,7 @@ public import Foundations
 /// `unknown-device`, `ambiguous-device`, `unknown-broker`, `unreachable`, `silent`, `connection-lost`, `tls-refused`, `tls-failed`, `wrong-device`, `not-claimed`,
 /// `foreign-owner`, `unknown-maker`, `unknown-member`, `certificate-expired`, `not-permitted`, `bad-answer`, `answer-too-large`, `refused-by-device`,
 /// `refused-by-broker`, `passphrase-needed`, `passphrase-wrong`, `already-provisioned`, `line-incomplete`, `label-malformed`, `label-wrong`, `locked-out`,
-/// `button-not-pressed`, `last-admin`, `list-full`, `nothing-to-push`.
+/// `button-not-pressed`, `last-admin`, `list-full`, `nothing-to-push`, `audit-tampered`, `audit-key`.
 public struct OperatorError: HaechiError {
   public let code: String
   public let reason: String
@@ -38,7 +38,7 @@ public struct OperatorError: HaechiError {
     case "unreachable", "silent", "connection-lost": 69
     case "tls-refused", "tls-failed", "wrong-device", "not-claimed", "foreign-owner", "unknown-maker", "certificate-expired",
       "not-permitted", "last-admin", "refused-by-device", "refused-by-broker", "passphrase-wrong", "already-provisioned", "label-wrong", "locked-out",
-      "button-not-pressed":
+      "button-not-pressed", "device-unproved", "places-unknown":
       77
     default: 1
     }

@@ -28,6 +28,10 @@ struct Haechi: AsyncParsableCommand {
         6. When it went quiet, look why, and release it:
              haechi guard status
              haechi guard release
+             haechi audit export
+        7. Give it away, and show that nothing of yours is left on it:
+             haechi transfer --yes
+             haechi receipt get --output FILE
 
       To try it without a factory, make a throwaway maker first (haechi maker new) and give its maker-ca.der to the firmware. \
       Every connection is TLS 1.3 with certificates on both sides; no device knows a password. Keys, and what is known of \
@@ -42,6 +46,7 @@ struct Haechi: AsyncParsableCommand {
     subcommands: [
       MakerCommand.self, Provision.self, OwnerCommand.self, Claim.self, Devices.self, MemberCommand.self,
       Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self,
-      GuardCommand.self, CloudCommand.self, PeerCommand.self, Renew.self, Transfer.self, Demo.self,
+      GuardCommand.self, AuditCommand.self, CloudCommand.self, PeerCommand.self, Renew.self,
+      Transfer.self, ReceiptCommand.self, Demo.self,
     ])
 }

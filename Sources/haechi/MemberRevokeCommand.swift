@@ -51,7 +51,7 @@ struct MemberPush: HaechiCommand {
 }
 
 /// Prints the end, and ends with 69 where a device does not have the list.
-private func finish(_ value: some Encodable, _ report: RevocationPushReport, json: Bool) throws {
+func finish(_ value: some Encodable, _ report: RevocationPushReport, json: Bool) throws {
   try show(value, json: json, Sheet.push(report))
   if !report.isComplete { throw ExitCode(69) }
 }

@@ -73,8 +73,13 @@ private struct ClaimReport: Encodable {
   }
 }
 
-struct Devices: HaechiCommand {
-  static let configuration = CommandConfiguration(abstract: "List the known devices, or forget one.")
+struct Devices: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "The known devices.", subcommands: [DeviceListCommand.self, DeviceRevoke.self], defaultSubcommand: DeviceListCommand.self)
+}
+
+struct DeviceListCommand: HaechiCommand {
+  static let configuration = CommandConfiguration(commandName: "list", abstract: "List the known devices, or forget one.")
 
   @Option(name: .long, help: ArgumentHelp("Forget this device: its id or alias. The device itself is not changed.", valueName: "device"))
   var forget: String?

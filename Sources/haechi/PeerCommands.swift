@@ -15,7 +15,11 @@ struct PeerOptions: ParsableArguments {
     name: .customLong("as"),
     help: ArgumentHelp("Which of the owner's people you are.", discussion: "Default: who claimed the device.", valueName: "name"))
   var person: String?
+  @Flag(name: .long, help: "Also sign for places of other peers that a device names and that it was not told from this machine.")
+  var acceptPlaces = false
   @OptionGroup var common: CommonOptions
+
+  func peering(_ device: String) throws(OperatorError) -> Peering { try Peering(open(device), acceptsPlaces: acceptPlaces) }
 
   func open(_ device: String) throws(OperatorError) -> OwnedDevice {
     try OwnedDevice(home: try common.openHome(), device: device, ownerFolder: owner, person: person)
@@ -47,10 +51,10 @@ struct PeerAdd: HaechiCommand {
     let (readerId, sourceId) = (try Peering.identifier(reader, home: home), try Peering.identifier(source, home: home))
     let place = if let address { try Endpoint(address) } else { try options.open(source).endpoint }
     // The source first: the reader's first question is then answered.
-    if !scope.isEmpty { _ = try await Peering(options.open(source)).put(readerId, address: nil, scope: scope) }
+    if !scope.isEmpty { _ = try await options.peering(source).put(readerId, address: nil, scope: scope) }
     // What the source may have of the reader stays as it is.
     let known = try await asking.with { (client) throws(OperatorError) in try await client.peers() }
-    let done = try await Peering(asking).put(sourceId, address: place, scope: known.first { $0.deviceId == sourceId }?.scope ?? [])
+    let done = try await options.peering(reader).put(sourceId, address: place, scope: known.first { $0.deviceId == sourceId }?.scope ?? [])
     try show(
       done, json: wantsJSON,
       [
@@ -64,7 +68,7 @@ struct PeerListCommand: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "Show a device's peers: who asks, who is approved, what each may have and gives.",
     discussion: """
-      Links: none, it has no address and comes by itself; undeclared, the device was restarted since and must be told again (haechi peer add); \
+      Links: none, it has no address and comes by itself; undeclared, the device was restarted since and must be told again (haechi peer add), or is in quarantine; \
       waiting, connecting, connected as they say; refused, with the reason.
       """)
   @OptionGroup var options: DeviceOptions
@@ -91,7 +95,7 @@ struct PeerApprove: HaechiCommand {
 
   func execute() async throws {
     let id = try Peering.identifier(peer, home: try options.common.openHome())
-    let done = try await Peering(options.open(device)).put(id, address: nil, scope: scope)
+    let done = try await options.peering(device).put(id, address: nil, scope: scope)
     try show(done, json: wantsJSON, ["device \(done.deviceId) lets peer \(id) have \(scope.isEmpty ? "nothing" : scope.joined(separator: ", "))"])
   }
 }
@@ -115,7 +119,7 @@ struct PeerRemove: HaechiCommand {
     for (device, id) in [(other, ids.0), (one, ids.1)] {
       let opened = try options.open(device)
       let knows = try await opened.with { (client) throws(OperatorError) in try await client.peers() }.contains { $0.deviceId == id }
-      if knows { done.append(try await Peering(opened).remove(id)) }
+      if knows { done.append(try await options.peering(device).remove(id)) }
     }
     try show(
       ["removed": done], json: wantsJSON,

@@ -88,9 +88,15 @@ final class LinuxProcessHost: ProcessHost {
   func closeLink() { link = nil }
   func kill(_ process: Int32) { ChildProcess.kill(process) }
 
-  func startWorker(keepsNetwork: Bool, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
+  func startWorker(rights: WorkerRights, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
     do throws(SystemCallError) {
-      let worker = try Worker(keepsNetwork: keepsNetwork, job)
+      let kept: Worker.Rights =
+        switch rights {
+        case .none: .none
+        case .network: .network
+        case .storage: .storage
+        }
+      let worker = try Worker(rights: kept, job)
       workers[worker.process] = worker
       return worker.process
     } catch {

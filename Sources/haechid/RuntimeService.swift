@@ -17,6 +17,7 @@ func serve(_ start: RuntimeStart, notes: [String]) throws -> Never {
     host: start.listen.host == "::" ? nil : start.listen.host, port: Int(start.listen.port), hardwareModel: facts.board,
     firmwareVersion: facts.version, variant: facts.variant, clockFloor_s: facts.built_s,
     dhcp: dhcpSocket.flatMap { socket in start.hardwareAddress.map { (socket, $0) } }, notes: notes)
+  configuration.auditFolder = start.auditFolder
   configuration.cloudPorts = start.cloudPorts
   configuration.peerPorts = start.peerPorts
   let complete = configuration

@@ -11,6 +11,8 @@ struct RuntimeStart: Equatable {
   /// What survives a wipe, and what a wipe destroys.
   var identityFolder: String
   var stateFolder: String
+  /// The audit log, which it may read.
+  var auditFolder: String
   /// Whom the runtime becomes; nil where it stays who it is.
   var uid: UInt32?
   var gid: UInt32?
@@ -23,19 +25,20 @@ struct RuntimeStart: Equatable {
   /// `argv` of the runtime. The first is what process lists show.
   var arguments: [String] {
     [
-      "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", identityFolder, stateFolder, uid.map { String($0) } ?? "",
+      "haechid-runtime", Self.role, listen.description, makerCertificate ?? "", identityFolder, stateFolder, auditFolder, uid.map { String($0) } ?? "",
       gid.map { String($0) } ?? "", hexadecimal(hardwareAddress ?? []), Self.text(cloudPorts), Self.text(peerPorts),
     ]
   }
 
   init(
-    listen: ListenAddress, makerCertificate: String?, identityFolder: String, stateFolder: String, uid: UInt32?, gid: UInt32?,
+    listen: ListenAddress, makerCertificate: String?, identityFolder: String, stateFolder: String, auditFolder: String, uid: UInt32?, gid: UInt32?,
     hardwareAddress: [UInt8]?, cloudPorts: [UInt16], peerPorts: [UInt16]
   ) {
     self.listen = listen
     self.makerCertificate = makerCertificate
     self.identityFolder = identityFolder
     self.stateFolder = stateFolder
+    self.auditFolder = auditFolder
     self.uid = uid
     self.gid = gid
     self.hardwareAddress = hardwareAddress
@@ -48,17 +51,18 @@ struct RuntimeStart: Equatable {
 
   /// - Parameter arguments: what follows the role; nil where it is not as the supervisor writes it.
   init?(arguments: [String]) {
-    guard arguments.count == 9, let listen = ListenAddress(arguments[0]) else { return nil }
-    let uid = UInt32(arguments[4])
-    let gid = UInt32(arguments[5])
+    guard arguments.count == 10, let listen = ListenAddress(arguments[0]) else { return nil }
+    let uid = UInt32(arguments[5])
+    let gid = UInt32(arguments[6])
     // Both or neither: half a user would leave root's group, or root.
-    guard (uid == nil) == (gid == nil), (uid == nil) == arguments[4].isEmpty, (gid == nil) == arguments[5].isEmpty else { return nil }
-    guard let hardwareAddress = bytes(hexadecimal: arguments[6]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
-    let cloudPorts = Self.ports(arguments[7])
-    let peerPorts = Self.ports(arguments[8])
+    guard (uid == nil) == (gid == nil), (uid == nil) == arguments[5].isEmpty, (gid == nil) == arguments[6].isEmpty else { return nil }
+    guard let hardwareAddress = bytes(hexadecimal: arguments[7]), hardwareAddress.isEmpty || hardwareAddress.count == 6 else { return nil }
+    let cloudPorts = Self.ports(arguments[8])
+    let peerPorts = Self.ports(arguments[9])
     guard !cloudPorts.contains(0), !peerPorts.contains(0) else { return nil }
     self.init(
-      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], identityFolder: arguments[2], stateFolder: arguments[3], uid: uid, gid: gid,
+      listen: listen, makerCertificate: arguments[1].isEmpty ? nil : arguments[1], identityFolder: arguments[2], stateFolder: arguments[3],
+      auditFolder: arguments[4], uid: uid, gid: gid,
       hardwareAddress: hardwareAddress.isEmpty ? nil : hardwareAddress, cloudPorts: cloudPorts, peerPorts: peerPorts)
   }
 
@@ -71,6 +75,7 @@ struct RuntimeStart: Equatable {
       writableFolders: [identityFolder, stateFolder],
       readablePaths: [
         makerCertificate,
+        auditFolder,
         ThisBoard.isDevice ? BuildFacts.path : nil,
         // Its memory figures for /v1/status, the bounds of its first stack, which the C library looks up, and /proc/THREAD/stat of each of its
         // threads: Dispatch ends the process where it cannot read that, and a rule cannot name threads that are still to come. What tells

@@ -15,12 +15,14 @@ func runSupervisor(options: HostOptions) -> Never {
       let hardwareAddress = try? board.network.hardwareAddress()
       return RuntimeStart(
         listen: options.listen, makerCertificate: options.makerCertificate, identityFolder: board.runtimeIdentityFolder,
-        stateFolder: board.runtimeStateFolder, uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid, hardwareAddress: hardwareAddress,
+        stateFolder: board.runtimeStateFolder, auditFolder: board.auditFolder, uid: board.runtimeUser?.uid, gid: board.runtimeUser?.gid,
+        hardwareAddress: hardwareAddress,
         cloudPorts: options.cloudPorts, peerPorts: options.peerPorts
       ).arguments
     }
     var limits = SupervisorLimits()
     limits.servedPort = options.listen.port
+    limits.allowsLoopback = !ThisBoard.isDevice
     // A person waits for the sentence; there is no machine to wear out.
     if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }
     // In a worker, where the image's own facts can be read without PID 1 waiting for it.
@@ -29,7 +31,8 @@ func runSupervisor(options: HostOptions) -> Never {
     }
     Supervisor(
       board: board, host: host, limits: limits, verifyStatement: verify,
-      verifyRevocations: { refusal(ofRevocations: $0, owner: $1, present: $2) }
+      verifyRevocations: { refusal(ofRevocations: $0, owner: $1, present: $2) },
+      appendAudit: { append($0, to: board.auditFolder, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s)) }
     ).run()
   } catch {
     complain(error.description)

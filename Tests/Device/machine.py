@@ -50,20 +50,26 @@ class Machine:
         net: str | None = None,
         namespace: str | None = None,
         serial_on_stdio: bool = False,
+        device: Path | None = None,
+        log_writes: Path | None = None,
+        port: int | None = None,
         extra: tuple[str, ...] = (),
     ):
+        """With a `device` folder its disk, variables and TPM stay there for the next machine; without one they are forgotten."""
         self.variant = variant
         self.image = image or ROOT / "Images/out" / f"qemu-virt-{variant}"
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-machine-")
         self.path = Path(self.folder.name)
-        self.port = free_port()
+        self.port = port or free_port()
         self.serial_file = self.path / "serial"
         self.monitor = self.path / "monitor"
         self.serial_text = ""
         self.namespace = namespace
-        command = [str(ROOT / "Images/qemu"), "--variant", variant, "--image", str(self.image), "--boot", boot, "--snapshot"]
+        command = [str(ROOT / "Images/qemu"), "--variant", variant, "--image", str(self.image), "--boot", boot]
+        command += ["--device", str(device)] if device else ["--snapshot"]
         command += ["--monitor", str(self.monitor)]
         command += ["--tpm"] if tpm else []
+        command += ["--log-writes", str(log_writes)] if log_writes else []
         command += ["--mem", str(mem)] if mem else []
         command += ["--net", net] if net else ["--hostfwd-port", str(self.port)]
         command += ["--serial", "stdio" if serial_on_stdio else str(self.serial_file)]
@@ -119,6 +125,11 @@ class Machine:
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
+
+    def cut_power(self):
+        """Kills the machine and its TPM in the middle of whatever they do."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
 
     def serial(self) -> bytes:
         """Everything the serial line said so far."""

@@ -20,12 +20,16 @@ actor BenchSupervisor {
   private(set) var pinned: (device: [UInt8], certificate: [UInt8])?
   private(set) var statements: [SignedStatement] = []
   private(set) var revocations: [[UInt8]] = []
+  private(set) var audited: [AuditEvent] = []
   /// What a statement and a pin are answered with.
   private var statementOutcome = RequestOutcome.done
   private var pinOutcome = RequestOutcome.done
   private var wipeOutcome = RequestOutcome.done
   private(set) var wipesAsked = 0
   private var revocationOutcome = RequestOutcome.done
+  /// The statement about peers that is not answered yet, where they are held back.
+  private var heldPeers: UInt32?
+  private var holdsPeers = false
   /// Set to let requests go unanswered.
   private var isSilent = false
 
@@ -48,7 +52,9 @@ actor BenchSupervisor {
   deinit { close(descriptor) }
 
   /// Tells a new runtime what it must know first, as the supervisor does.
-  func introduce() throws {
+  func introduce(
+    storage: StorageReport = StorageReport(state: .open, cipher: "aes-xts-plain64", rootOfTrust: .development)
+  ) throws {
     send(.started(count: 1, cause: .boot))
     let name = try #require(ShortName("lines"))
     send(.phase(PhaseReport(name: name, started_us: 10, duration_us: 20, outcome: .done, detail: "")))
@@ -58,6 +64,7 @@ actor BenchSupervisor {
       if case .output = line.role { isOutput = true }
       send(.line(name: try #require(ShortName(line.name)), isOutput: isOutput, value: try board.gpio.value(of: line.name)))
     }
+    send(.storage(storage))
     send(.link(up: true))
     send(.rootOfTrust(RootOfTrustReport(kind: .development, manufacturer: "bench", secureBootState: [])))
     send(.log(level: .info, at_us: 5, text: "the bench is set"))
@@ -67,6 +74,13 @@ actor BenchSupervisor {
   func sendRaw(_ packet: [UInt8]) { _ = Glibc.send(descriptor, packet, packet.count, flag(MSG_NOSIGNAL)) }
   func beSilent(_ silent: Bool) { isSilent = silent }
   func answerStatements(with outcome: RequestOutcome) { statementOutcome = outcome }
+  /// Answers no statement about peers until this is false again.
+  func holdPeers(_ holds: Bool) {
+    holdsPeers = holds
+    guard !holds, let request = heldPeers else { return }
+    heldPeers = nil
+    send(.answer(request: request, statementOutcome))
+  }
   func answerPins(with outcome: RequestOutcome) { pinOutcome = outcome }
   func answerWipes(with outcome: RequestOutcome) { wipeOutcome = outcome }
   /// Presses the button, and lets it go.
@@ -115,6 +129,7 @@ actor BenchSupervisor {
       } catch {
         send(.answer(request: request, .unknownName))
       }
+    case .commitIdentity(let request): send(.answer(request: request, .done))
     case .setHostName(let request, let name):
       hostName = name.text
       send(.answer(request: request, .done))
@@ -128,7 +143,11 @@ actor BenchSupervisor {
     case .statement(let request, let statement):
       statements.append(statement)
       if statement.kind == .setPeers, statementOutcome == .done, let peers = PeerDestinations(encoded: statement.body) { send(.peers(peers)) }
-      send(.answer(request: request, statementOutcome))
+      if statement.kind == .setPeers, holdsPeers {
+        heldPeers = request
+      } else {
+        send(.answer(request: request, statementOutcome))
+      }
     case .destinationAddresses(let request, _): send(.answer(request: request, .done))
     case .wipeByLabel(let request):
       wipesAsked += 1
@@ -136,6 +155,8 @@ actor BenchSupervisor {
     case .revocations(let request, let list):
       revocations.append(list)
       send(.answer(request: request, revocationOutcome))
+    case .audit(_, let event): audited.append(event)
+    case .exportAudit(let request): send(.answer(request: request, .done))
     }
   }
 }

@@ -305,46 +305,13 @@ import Testing
     #expect(identity.read("device.key") == "x")
   }
 
-  @Test func callersAreJudgedByTheStateOfNow() async throws {
-    let device = try await load()
-    let blank = try device.credentials().generation
-    #expect(role(device.judge(maker.station, generation: blank)) == .station)
-    try await provision(device)
-    #expect(role(device.judge(maker.station, generation: blank)) == nil)
-    let provisioned = try device.credentials().generation
-    let claimant = try ClaimantProfile.make(key: try PrivateKey.generateP256(), now_s: testClock.now_s())
-    #expect(role(device.judge(claimant, generation: provisioned)) == .claimant)
-    try await claim(device)
-    let owned = try device.credentials().generation
-    #expect(role(device.judge(claimant, generation: owned)) == nil)
-    #expect(role(device.judge(maker.station, generation: owned)) == nil)
-    // While somebody stands at the device it hears claimants, who are nothing else whatever they say of themselves.
-    let boaster = try PrivateKey.generateP256()
-    guard let name = PersonName("kim") else { throw CryptoError(code: "malformed-input", reason: "kim is no name") }
-    let boast = try CertificateIssuer.selfSigned(
-      PersonProfile.template(owner: owner.identifier, name: name, role: .admin, now_s: testClock.now_s()), key: boaster)
-    #expect(role(device.judge(boast, generation: owned)) == nil)
-    device.gate.presence.press()
-    #expect(role(device.judge(claimant, generation: owned)) == .claimant && role(device.judge(boast, generation: owned)) == .claimant)
-    device.gate.presence.close()
-    #expect(role(device.judge(claimant, generation: owned)) == nil && role(device.judge(boast, generation: owned)) == nil)
-    for role in Role.allCases {
-      #expect(self.role(device.judge(try owner.person("kim", role).certificate, generation: owned)) == CallerRole(role))
-      #expect(self.role(device.judge(try Owner().person("kim", role).certificate, generation: owned)) == nil)
-    }
-    // The grade narrows whom the same certificates let in, at once.
-    func servedIn(_ grade: Grade) throws -> [CallerRole] {
-      grades.take(GradeReport(grade: grade, cause: .requested, event: 1, at_us: 1, decay_ms: 0, nonce: [], evidence: ""))
-      return try Role.allCases.compactMap { role(device.judge(try owner.person("kim", $0).certificate, generation: owned)) }
-    }
-    #expect(try servedIn(.restricted) == [.viewer, .operator, .admin])
-    #expect(try servedIn(.quarantined) == [.admin])
-    #expect(try servedIn(.locked) == [])
-    #expect(try servedIn(.normal) == [.viewer, .operator, .admin])
-    // Past its end.
-    let late = try await load(WallClock(floor_s: testClock.now_s() + 91 * 86_400))
-    #expect(late.standing.phase == .owned)
-    #expect(role(late.judge(try owner.person("kim", .admin).certificate, generation: 1)) == nil)
+  @Test func aStorageThatIsNotOpenIsDamageWhateverTheFolderHolds() async throws {
+    let device = try await Device.load(
+      identity: IdentityFolder(path: identity.path), state: StateFolder(path: folder.path), damage: "the partition ident is an older copy",
+      maker: maker.authority, clock: testClock, log: DeviceLog(), grades: grades)
+    #expect(device.standing.phase == .damaged)
+    #expect(device.standing.damage == "the partition ident is an older copy")
+    #expect(identity.read("device.key") == nil)
   }
 
   @Test func aChangeIsTold() async throws {
@@ -354,10 +321,5 @@ import Testing
     try await provision(device)
     try await claim(device)
     #expect(told.connections == [1, 2])
-  }
-
-  private func role(_ decision: CallerDecision) -> CallerRole? {
-    if case .allowed(let role, _, _) = decision { return role }
-    return nil
   }
 }

@@ -96,4 +96,24 @@ import Testing
     #expect(try code(1, "192.0.2.7", 0) == "address-invalid")
     #expect(try code(1, nil, nil, scope: ["actuators:relay"]) == "scope-invalid")
   }
+
+  @Test("a link that changes all the time is an event an hour, and the owner's word makes the next change news")
+  func news() throws {
+    var news = PeerNews()
+    func take(_ peer: DeviceIdentifier, _ words: String, _ now_ms: UInt64) -> Bool { news.take(peer, words, now_ms: now_ms) }
+    let (one, other) = (try device(1), try device(2))
+    #expect(take(one, "connected", 0))
+    var events = 0
+    for cycle in 1...200 {
+      let words = cycle.isMultiple(of: 2) ? "connected" : "refused peer-incompatible"
+      if take(one, words, UInt64(cycle) * 17_000) { events += 1 }
+    }
+    #expect(events == 0)
+    #expect(take(other, "connected", 1), "each link for itself")
+    // What has changed for good is told in the end, once.
+    #expect(take(one, "refused peer-refused", PeerNews.pause_ms))
+    #expect(!take(one, "refused peer-refused", 3 * PeerNews.pause_ms))
+    news.forget(one)
+    #expect(take(one, "refused peer-refused", 3 * PeerNews.pause_ms))
+  }
 }

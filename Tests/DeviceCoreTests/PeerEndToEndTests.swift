@@ -1,6 +1,7 @@
 import Crypto
 import FoundationEssentials
 import Foundations
+import Glibc
 import Identity
 import LocalAPI
 import SupervisorLink
@@ -44,6 +45,13 @@ extension EndToEndTests {
     return try JSONDecoder().decode(PeersDocument.self, from: Data(answer.body.utf8)).peers
   }
   private func peer(_ id: DeviceIdentifier, of node: Node) async throws -> PeerDocument? { try await peers(node).first { $0.deviceId == id.text } }
+
+  /// What the supervisor tells of a peer on this machine.
+  private func peers(at port: Int) throws -> PeerDestinations {
+    let address = try #require(NetworkAddress("127.0.0.1"))
+    let place = try #require(PeerDestinations.Destination(address: address, port: UInt16(port)))
+    return try #require(PeerDestinations([place]))
+  }
 
   /// The credential of a device, as a thief of its disk would have it.
   private func credential(_ node: Node) throws -> ClientCredentials {
@@ -143,7 +151,16 @@ extension EndToEndTests {
     await source.runtime.supervisor.send(.grade(report))
     try await eventually("a quarantined source serves no peer") { try await peer(source.id, of: reader)?.link == "refused" }
     await reader.runtime.supervisor.send(.grade(report))
-    try await eventually("a quarantined reader asks nobody") { try await peer(source.id, of: reader)?.link == "waiting" }
+    try await eventually("a quarantined reader asks nobody") { try await peer(source.id, of: reader)?.link == "undeclared" }
+    // Released: it goes nowhere until the supervisor has opened the way.
+    let released = GradeReport(
+      grade: .normal, cause: .released, event: 2, at_us: 8, decay_ms: 0, nonce: [UInt8](repeating: 2, count: 32), evidence: "")
+    await source.runtime.supervisor.send(.grade(released))
+    await reader.runtime.supervisor.send(.grade(released))
+    try await eventually("the reader hears of it") { try await reader.admin.ask("GET", "/v1/guard").body.contains("\"grade\":\"normal\"") }
+    #expect(try await peer(source.id, of: reader)?.link == "undeclared")
+    await reader.runtime.supervisor.send(.peers(try peers(at: source.port)))
+    try await eventually("the exchange goes on") { try await peer(source.id, of: reader)?.readings.isEmpty == false }
     for node in [reader, source] { try await node.runtime.end() }
   }
 
@@ -181,5 +198,107 @@ extension EndToEndTests {
     let admin = try await connect(again, try person(.admin), trust: ownerTrust)
     #expect(try await admin.ask("GET", "/v1/peers").body == "{\"peers\":[]}")
     try await again.end()
+  }
+
+  /// The power fails in the midst of a transfer: the start that finishes it must not hand the former owner's peers to the next one.
+  @Test func aTransferThatWasCutOffLeavesNoPeersEither() async throws {
+    let one = try await node()
+    let other = try #require(DeviceIdentifier("aabbccddeeff00112233"))
+    try await tell(one, of: other, scope: ["readings:temperature"])
+    try await one.runtime.end()
+    // What lies there after the intent has become durable.
+    one.runtime.identity.write("{\"kind\":\"wipe\",\"version\":1}", to: "intent.json")
+    #expect(one.runtime.folder.read("peers.json") != nil)
+
+    let next = try EndToEndTests()
+    let again = try await TestRuntime(maker: maker, identity: one.runtime.identity, folder: one.runtime.folder)
+    _ = try await again.port()
+    #expect(one.runtime.folder.read("owner.json") == nil && one.runtime.folder.read("peers.json") == nil)
+    try await claim(again, by: next.owner)
+    let admin = try await connect(again, try next.person(.admin), trust: next.ownerTrust)
+    #expect(try await admin.ask("GET", "/v1/peers").body == "{\"peers\":[]}")
+    try await again.end()
+  }
+
+  /// The supervisor has agreed to a peer, and the device is wiped before the runtime hears of that.
+  @Test func aPeerThatAWipeOvertakesIsNotWritten() async throws {
+    let one = try await node()
+    let other = try #require(DeviceIdentifier("aabbccddeeff00112233"))
+    let second = try await connect(one.runtime, try person(.admin), trust: ownerTrust)
+    await one.runtime.supervisor.holdPeers(true)
+    let body = "{\"scope\":[],\(try signed())}"
+    async let told = second.ask("PUT", "/v1/peers/\(other)", body: body)
+    try await eventually("the supervisor is asked") { await one.runtime.supervisor.statements.last?.kind == .setPeers }
+    #expect(try await one.admin.ask("POST", "/v1/transfer", body: "{\(try signed())}").status == 200)
+    await one.runtime.supervisor.holdPeers(false)
+    // Its connection ended with the owner.
+    _ = try? await told
+    let beats = await one.runtime.supervisor.heartbeats
+    try await eventually("the runtime has gone round after it") { await one.runtime.supervisor.heartbeats > beats + 1 }
+    try await one.runtime.end()
+    #expect(one.runtime.folder.read("peers.json") == nil)
+  }
+
+  @Test func aRemovalCountsEvenWhereItCannotBeWritten() async throws {
+    let (reader, source) = (try await node(), try await node())
+    try await tell(source, of: reader.id, scope: ["readings:temperature"])
+    try await tell(reader, of: source.id, port: source.port)
+    try await eventually("a reading arrives") { try await peer(source.id, of: reader)?.readings.isEmpty == false }
+    let obstacle = "\(source.runtime.folder.path)/peers.json.new"
+    #expect(mkdir(obstacle, 0o700) == 0)
+    let answer = try await source.admin.ask("DELETE", "/v1/peers/\(reader.id)", body: "{\(try signed())}")
+    #expect(answer.status == 503 && answer.body.contains("Tell it again"), "\(answer.body)")
+    #expect(try await peer(reader.id, of: source)?.state != "approved")
+    try await eventually("it gets nothing any more") { try await peer(source.id, of: reader)?.readings.isEmpty == true }
+    #expect(rmdir(obstacle) == 0)
+    for node in [reader, source] { try await node.runtime.end() }
+  }
+
+  /// The owner withdraws a stolen device's certificate: whoever asks it hears nothing of it any more, over the open connection either.
+  @Test func aWithdrawnPeerIsNotListenedTo() async throws {
+    let (reader, source) = (try await node(), try await node())
+    try await tell(source, of: reader.id, scope: ["readings:temperature"])
+    try await tell(reader, of: source.id, port: source.port)
+    try await eventually("a reading arrives") { try await peer(source.id, of: reader)?.readings.isEmpty == false }
+    let leaf = try #require(try credential(source).chain.first)
+    let list = try owner.issuer.revocationList(
+      number: 1, revoked: [RevokedCertificate(serial: try #require(leaf.serial), revoked_s: testClock.now_s())], now_s: testClock.now_s())
+    let answer = try await reader.admin.ask("PUT", "/v1/revocations", body: "{\"list\":\(quoted(list.pem))}")
+    #expect(answer.status == 200, "\(answer.body)")
+    try await eventually("the link ends") { try await peer(source.id, of: reader)?.link == "refused" }
+    let after = try #require(try await peer(source.id, of: reader))
+    #expect(after.readings.isEmpty && after.error?.code == "peer-wrong" && after.error?.reason.contains("withdrawn") == true, "\(after)")
+    // Nor in a new handshake.
+    try await reader.runtime.end()
+    let again = try await TestRuntime(maker: maker, identity: reader.runtime.identity, folder: reader.runtime.folder)
+    await again.supervisor.send(.peers(try peers(at: source.port)))
+    let admin = try await connect(again, try person(.admin), trust: ownerTrust)
+    try await eventually("it is refused in the handshake") {
+      let document = try JSONDecoder().decode(PeersDocument.self, from: Data(try await admin.ask("GET", "/v1/peers").body.utf8))
+      return document.peers.first?.error?.code == "peer-wrong" && document.peers.first?.error?.reason.contains("withdrawn") == true
+    }
+    for runtime in [again, source.runtime] { try await runtime.end() }
+  }
+
+  /// However many connections a device opens, it keeps two: the others' places are the people's.
+  @Test func aDeviceHoldsNoMoreThanTwoConnections() async throws {
+    let (source, other) = (try await node(), try await node())
+    let hello = "/v1/peer/hello?versions=1&capabilities=readings"
+    var clients: [TestClient] = []
+    for number in 1...4 {
+      let client = try await connect(source.runtime, try credential(other), trust: ownerTrust)
+      #expect(try await client.ask("GET", hello).status == 200)
+      clients.append(client)
+      try await eventually("the eldest is closed, after \(number)") { clients.dropLast(2).allSatisfy(\.isClosed) }
+    }
+    for client in clients.suffix(2) { #expect(try await client.ask("GET", hello).status == 200) }
+    // People are not counted so.
+    var people: [TestClient] = []
+    for _ in 0..<4 {
+      people.append(try await connect(source.runtime, try person(.viewer), trust: ownerTrust))
+      _ = try await people[people.count - 1].ask("GET", "/v1/info")
+    }
+    #expect(people.allSatisfy { !$0.isClosed })
+    for node in [source, other] { try await node.runtime.end() }
   }
 }

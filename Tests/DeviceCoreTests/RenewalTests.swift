@@ -9,22 +9,25 @@ import Testing
 
 /// The renewal of the LDevID with real keys, real files, and cuts.
 extension DeviceLifeCycleTests {
-  private func owned() async throws -> Device {
+  func owned() async throws -> Device {
     let device = try await load()
     try await provision(device)
     try await claim(device)
     return device
   }
 
+  private static let binding = [UInt8](repeating: 7, count: 32)
+  func request(_ device: Device) throws -> String { try device.renewalOffer(binding: Self.binding).certificateRequest }
+
   /// The certificate for a device's renewal request.
-  private func answer(_ device: Device, of owner: Owner? = nil, now_s: Int64 = testClock.now_s()) throws -> Certificate {
+  func answer(_ device: Device, of owner: Owner? = nil, now_s: Int64 = testClock.now_s()) throws -> Certificate {
     let owner = owner ?? self.owner
-    let request = try CertificateRequest(pem: try device.renewalRequest())
+    let request = try CertificateRequest(pem: try request(device))
     return try owner.issuer.issue(
       OperationalDeviceProfile.template(owner: owner.identifier, device: device.identifier, now_s: now_s), publicKey: request.publicKey)
   }
 
-  private func shown(_ device: Device) throws -> Certificate { try #require(device.operationalCredential?.chain.first) }
+  func shown(_ device: Device) throws -> Certificate { try #require(device.operationalCredential?.chain.first) }
 
   @Test func aRenewalCountsOnceItIsProved() async throws {
     let device = try await owned()
@@ -55,6 +58,24 @@ extension DeviceLifeCycleTests {
     try device.installRenewal(chainPEM: third.pem)
     device.renewalProved(third)
     #expect(try shown(try await load()) == third)
+  }
+
+  @Test func theOfferIsOfTheDevicesOwnKeyAndOfOneConnection() async throws {
+    let device = try await owned()
+    let offer = try device.renewalOffer(binding: Self.binding)
+    let leaf = try #require(try Certificate.chain(pem: offer.identity.certificateChain).first)
+    let key = try #require(leaf.publicKey)
+    #expect(DeviceIdentifier(publicKeyDigest: leaf.publicKeyDigest) == device.identifier)
+    let signature = try #require(bytes(hexadecimal: offer.identity.signature))
+    let asked = try CertificateRequest(pem: offer.certificateRequest)
+    func isValid(_ binding: [UInt8], _ request: CertificateRequest) -> Bool {
+      key.isValid(signature: signature, of: IdentityProof.signedBytes(device: device.identifier, binding: binding, request: request))
+    }
+    #expect(isValid(Self.binding, asked))
+    #expect(!isValid([UInt8](repeating: 8, count: 32), asked))
+    #expect(try !isValid(Self.binding, OperationalDeviceProfile.request(key: PrivateKey.generateP256(), device: device.identifier)))
+    #expect(!key.isValid(signature: signature, of: IdentityProof.signedBytes(device: device.identifier, binding: Self.binding)))
+    #expect(await code { _ = try device.renewalOffer(binding: []) } == "unavailable")
   }
 
   @Test func whatIsNotProvedInTimeIsGivenUp() async throws {
@@ -95,7 +116,7 @@ extension DeviceLifeCycleTests {
     #expect(await code { try device.installRenewal(chainPEM: ended.pem) } == "certificate-expired")
     let forged = try Owner().issuer.issue(
       OperationalDeviceProfile.template(owner: owner.identifier, device: device.identifier, now_s: testClock.now_s()),
-      publicKey: try CertificateRequest(pem: try device.renewalRequest()).publicKey)
+      publicKey: try CertificateRequest(pem: try request(device)).publicKey)
     #expect(await code { try device.installRenewal(chainPEM: forged.pem) } == "certificate-untrusted")
     #expect(try device.credential().renewal == .offered && folder.read("renewal.json") == nil)
     try device.installRenewal(chainPEM: good.pem)
@@ -104,7 +125,7 @@ extension DeviceLifeCycleTests {
       identity: IdentityFolder(path: none.path), state: StateFolder(path: nothing.path), maker: maker.authority, clock: testClock,
       log: DeviceLog(), grades: grades)
     #expect(await code { _ = try blank.credential() } == "life-cycle-state")
-    #expect(await code { _ = try blank.renewalRequest() } == "life-cycle-state")
+    #expect(await code { _ = try request(blank) } == "life-cycle-state")
     #expect(await code { try blank.installRenewal(chainPEM: good.pem) } == "life-cycle-state")
     withExtendedLifetime((none, nothing)) {}
   }
@@ -172,7 +193,7 @@ extension DeviceLifeCycleTests {
     device.renewalProved(fresh)
     let cuts = snapshots.all
     // Open, write, rename of four files or more, and two that are removed.
-    #expect(untilProved >= 6 && cuts.count >= untilProved + 11, "\(untilProved) and \(cuts.count) steps")
+    #expect(untilProved >= 6 && cuts.count >= untilProved + 14, "\(untilProved) and \(cuts.count) steps")
     var outcomes: [Bool] = []
     for (step, cut) in cuts.enumerated() {
       let found = try await revived(cut, "cut at step \(step)")

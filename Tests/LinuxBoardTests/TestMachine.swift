@@ -8,6 +8,7 @@ import Testing
 enum TestMachine {
   /// The init of the test image says so.
   static let isHere = getenv("HAECHI_BOARD_TESTS") != nil
+  static let onHost: Comment = "runs on the host"
   static let whyNot: Comment = "needs a machine of its own: Tests/Device/board-tests boots one in QEMU"
 
   /// The board, after its early phases ran. Made by whichever test comes first; the suites that use it run one test at a time.

@@ -23,7 +23,7 @@ struct SandboxTests {
     arguments: ["execute", "fork", "signal", "netlink", "raw-socket", "code", "code-later", "user", "device-node"])
   func killed(what: String) throws { #expect(try probe(what) == .killed(signal: SIGSYS)) }
 
-  @Test("a worker keeps no right, or the network's alone", arguments: ["worker", "worker-network"])
+  @Test("a worker keeps no right, or the network's alone", arguments: ["worker", "worker-network", "worker-storage"])
   func workers(what: String) throws { #expect(try probe(what) == .exited(code: 0)) }
 
   /// Starts `sandbox-probe`, which stands beside this test's own executable, and waits for its end.

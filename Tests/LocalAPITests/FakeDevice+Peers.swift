@@ -7,12 +7,15 @@ extension FakeDevice {
   private static let certificate = CredentialDocument.Certificate(
     serialNumber: "0a", notBefore: "2026-01-01T00:00:00Z", notAfter: "2026-04-01T00:00:00Z")
 
+  func receipt() throws(Problem) -> WipeReceiptDocument { WipeReceiptDocument(statement: "{}", signature: "00", certificateChain: "pem") }
   func credential() throws(Problem) -> CredentialDocument {
     CredentialDocument(certificate: Self.certificate, renewal: .proving, candidate: Self.certificate, remainingMilliseconds: 1, previous: Self.certificate)
   }
-  func renewalOffer() async throws(Problem) -> RenewalOfferDocument {
+  func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument {
     state.withLockedValue { $0.changes.append("renewal offered") }
-    return RenewalOfferDocument(deviceId: "00112233445566778899", certificateRequest: "pem")
+    return RenewalOfferDocument(
+      deviceId: "00112233445566778899", certificateRequest: "pem",
+      identity: IdentityProofDocument(certificateChain: "pem", signature: hexadecimal(binding)))
   }
   func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument {
     state.withLockedValue { $0.changes.append("renewal by \(caller)") }

@@ -31,7 +31,8 @@ final class FakeDevice: DeviceService {
       state: .owned, uptimeMilliseconds: 12_345, startCount: 1, startCause: "boot",
       bootPhases: [.init(name: "mounts", startedMicroseconds: 1, durationMicroseconds: 2, outcome: "done", detail: "")],
       network: .init(linkUp: true, address: "10.0.2.15/24", router: "10.0.2.2", resolvers: ["10.0.2.3"]),
-      rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil), memory: .init(residentBytes: 1), time: "2026-01-31T12:00:00Z")
+      rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil), storage: .init(state: "volatile", rootOfTrust: "none"),
+      memory: .init(residentBytes: 1), time: "2026-01-31T12:00:00Z")
   }
   func readings() -> ReadingsDocument {
     ReadingsDocument(readings: [ReadingDocument(name: "temperature", value: 21.5, unit: "Cel", time: "2026-01-31T12:00:00Z", simulated: true)])
@@ -77,6 +78,11 @@ final class FakeDevice: DeviceService {
   func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument {
     state.withLockedValue { $0.changes.append("revocations by \(caller), \(serial ?? "no serial number")") }
     return revocations()
+  }
+  func audit(after: UInt64) async throws(Problem) -> AuditDocument { AuditDocument(anchor: "6861", first: after + 1, segment: "6861", more: true) }
+  func setAudit(_ setting: AuditSetting, caller: String) async throws(Problem) -> AuditSetting {
+    state.withLockedValue { $0.changes.append("audit export \(setting.export) by \(caller)") }
+    return setting
   }
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
     ProvisioningDocument(deviceId: "00112233445566778899", certificateRequest: "pem", hardwareModel: "virtual", firmwareVersion: "0.1.0")

@@ -67,8 +67,10 @@ import Testing
       .getActuator: ActuatorDocument.self, .putActuator: ActuatorDocument.self, .getInputs: InputsDocument.self, .getLogs: LogsDocument.self,
       .getEvents: EventsDocument.self, .getGuard: GuardDocument.self, .postRelease: GuardDocument.self, .getCloud: CloudDocument.self,
       .putCloud: CloudDocument.self, .getRevocations: RevocationsDocument.self, .putRevocations: RevocationsDocument.self,
+      .getAudit: AuditDocument.self, .putAudit: AuditSetting.self,
       .getProvisioning: ProvisioningDocument.self, .putProvisioning: LifeCycleDocument.self, .getClaim: ClaimOfferDocument.self,
-      .postClaim: LifeCycleDocument.self, .getCredential: CredentialDocument.self, .postRenewal: RenewalOfferDocument.self,
+      .postClaim: LifeCycleDocument.self, .getReceipt: WipeReceiptDocument.self,
+      .getCredential: CredentialDocument.self, .postRenewal: RenewalOfferDocument.self,
       .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
       .deletePeer: PeersDocument.self, .getPeerHello: PeerHelloDocument.self, .getPeerReading: ReadingDocument.self,
     ]
@@ -80,7 +82,7 @@ import Testing
     }
     let requests: [Operation: any RequestDocument.Type] = [
       .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self,
-      .putRevocations: RevocationsRequest.self, .putProvisioning: ProvisioningRequest.self,
+      .putRevocations: RevocationsRequest.self, .putAudit: AuditSetting.self, .putProvisioning: ProvisioningRequest.self,
       .postClaim: ClaimRequest.self, .putRenewal: RenewalRequest.self, .postTransfer: StatementRequest.self, .putPeer: PeerRequest.self,
       .deletePeer: StatementRequest.self,
     ]

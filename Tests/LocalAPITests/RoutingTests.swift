@@ -14,6 +14,7 @@ import Testing
     .putCloud: #"{"host":"broker.example","port":8883,"authority":"pem","event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .postClaim: #"{"ownerCertificate":"pem","certificateChain":"pem","proof":"00"}"#,
     .putRevocations: #"{"list":"pem"}"#,
+    .putAudit: #"{"export":false}"#,
     .putRenewal: #"{"certificateChain":"pem"}"#,
     .postTransfer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .putPeer: #"{"scope":[],"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,

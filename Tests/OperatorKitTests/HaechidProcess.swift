@@ -9,8 +9,11 @@ import Testing
 final class HaechidProcess {
   let endpoint: Endpoint
   private let folder: TemporaryFolder
-  private let process: pid_t
+  private var process: pid_t
   private var boardFolder: String { folder.path + "/device" }
+  private let arguments: [String]
+  /// The audit log's files.
+  var auditFolder: String { boardFolder + "/audit" }
 
   /// - Parameters:
   ///   - port: where it listens on the loopback address.
@@ -24,9 +27,14 @@ final class HaechidProcess {
     let program = test.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/haechid"
     folder = try TemporaryFolder()
     endpoint = Endpoint(host: "127.0.0.1", port: port)
-    let arguments =
+    arguments =
       [program, "--listen", "127.0.0.1:\(port)", "--state", folder.path + "/device", "--maker-ca", maker.makerFolder + "/maker-ca.der"]
       + peerPorts.flatMap { ["--peer-port", String($0)] }
+    process = 0
+    try start()
+  }
+
+  private func start() throws {
     var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     defer { for argument in argv { free(argument) } }
     var actions = posix_spawn_file_actions_t()
@@ -34,11 +42,49 @@ final class HaechidProcess {
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, folder.path + "/log", O_CREAT | O_WRONLY | O_APPEND, 0o600)
     var started: pid_t = 0
-    try #require(posix_spawn(&started, program, &actions, nil, &argv, environ) == 0, "\(program) cannot be started")
+    try #require(posix_spawn(&started, arguments[0], &actions, nil, &argv, environ) == 0, "\(arguments[0]) cannot be started")
     process = started
   }
 
+  /// Ends it in order, or as a power cut would, and starts it again in the same folder.
+  ///
+  /// - Parameter isCut: whether it gets no time to end.
+  func restart(isCut: Bool) async throws {
+    if process > 0 {
+      kill(process, isCut ? SIGKILL : SIGTERM)
+      waitpid(process, nil, 0)
+    }
+    unlink(folder.path + "/log")
+    try start()
+    try await waitUntilServing()
+  }
+
+  /// Ends its runtime, and waits until the supervisor has started the next.
+  func killRuntime() async throws {
+    let children = text("/proc/\(process)/task/\(process)/children").split(separator: " ").compactMap { pid_t($0) }
+    let before = log.ranges(of: "serves after").count
+    for child in children { kill(child, SIGKILL) }
+    for _ in 0..<1_200 {
+      if log.ranges(of: "serves after").count > before { return }
+      try await Task.sleep(for: .milliseconds(25))
+    }
+    Issue.record("no other runtime serves: \(log)")
+  }
+
+  /// Waits until it has ended by itself.
+  func waitUntilGone() async throws {
+    for _ in 0..<1_200 {
+      if waitpid(process, nil, WNOHANG) == process {
+        process = 0
+        return
+      }
+      try await Task.sleep(for: .milliseconds(25))
+    }
+    Issue.record("it never ended: \(log)")
+  }
+
   deinit {
+    guard process > 0 else { return }
     kill(process, SIGKILL)
     waitpid(process, nil, 0)
   }

@@ -55,6 +55,7 @@ final class InMemorySupervisor: Sendable {
     send(.phasesComplete)
     send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
     send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
+    send(.storage(StorageReport(state: .volatile, reason: "a stand-in keeps the files as they are")))
     send(.link(up: true))
     send(.grade(state.withLock { $0.report }))
     // A thread of its own: the shared pool has as many as there are cores, and each of these keeps one for as long as its device lives.
@@ -93,7 +94,9 @@ final class InMemorySupervisor: Sendable {
     case .revocations(let request, let list):
       state.withLock { $0.revocations = list }
       send(.answer(request: request, .done))
-    case .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
+    case .commitIdentity(let request): send(.answer(request: request, .done))
+    case .exportAudit(let request): send(.answer(request: request, .failed))
+    case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
     }
   }
 

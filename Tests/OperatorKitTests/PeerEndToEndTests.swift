@@ -81,4 +81,76 @@ import Testing
       withExtendedLifetime(hallDevice) {}
     }
   }
+
+  /// The attic is stolen: the hall neither listens to it nor lets it in, and it comes back by a renewal.
+  @Test func aLostDeviceIsWithdrawn() async throws {
+    try await with { home, hallDevice, atticDevice in
+      let (hall, attic) = (try OwnedDevice(home: home, device: "hall"), try OwnedDevice(home: home, device: "attic"))
+      let (hallId, atticId) = (try Peering.identifier("hall", home: home), try Peering.identifier("attic", home: home))
+      _ = try await Peering(attic).put(hallId, address: nil, scope: ["readings:temperature"])
+      _ = try await Peering(hall).put(atticId, address: atticDevice.endpoint, scope: [])
+      try await eventually("the reading arrives") { try await peers(hall).first?.readings.first?.value == 21.25 }
+
+      let unlocked = try OwnerFolder.open(home.ownerFolder).unlock(FixedPassphrase())
+      #expect(try await failure { try unlocked.revokeDevice("attic") }.code == "bad-argument")
+      #expect(try await failure { try unlocked.revokeDevice("00112233445566778899") }.code == "unknown-device")
+      let revoked = try unlocked.revokeDevice(atticId)
+      #expect(revoked.number == 1 && revoked.serials.count == 1 && revoked.deviceId == atticId)
+      #expect(try unlocked.revokeDevice(atticId).serials.isEmpty, "once is enough")
+      let report = try await RevocationPush(home: home, owner: unlocked.owner).run(except: atticId)
+      #expect(report.isComplete && report.devices.map(\.deviceId) == [hallId])
+      try await eventually("the hall does not listen") { try await peers(hall).first?.error?.code == "peer-wrong" }
+      #expect(try await peers(hall).first?.readings.isEmpty == true)
+      // Nor does this tool.
+      let refused = try await failure { try await attic.with { (client) throws(OperatorError) in try await client.info() } }
+      #expect(refused.code == "tls-failed" && refused.reason.contains("withdrawn") && refused.reason.contains("haechi renew"), "\(refused)")
+
+      // Found again.
+      let renewed = try await Renewing(attic, passphrases: FixedPassphrase()).run()
+      #expect(renewed.deviceId == atticId && renewed.notWithdrawn == nil)
+      _ = try await attic.with { (client) throws(OperatorError) in try await client.info() }
+      try await eventually("the hall listens again") { try await peers(hall).first?.readings.first?.value == 21.25 }
+      // And a backup knows what was issued.
+      let backup = home.path + "-backup"
+      _ = try OwnerBackup.export(home.ownerFolder, to: backup, passphrases: FixedPassphrase())
+      _ = try OwnerBackup.restore(backup, into: home.path + "-restored", passphrases: FixedPassphrase())
+      let restored = try OwnerFolder.open(home.path + "-restored").unlock(FixedPassphrase())
+      #expect(try restored.revokeDevice(atticId).serials.count == 1)
+      withExtendedLifetime(hallDevice) {}
+    }
+  }
+
+  /// A runtime that was taken over names a place of its own among its peers: no admin's tool signs for it unseen.
+  @Test func aPlaceThatWasNotToldFromHereIsNotSigned() async throws {
+    try await with { home, hallDevice, atticDevice in
+      let hall = try OwnedDevice(home: home, device: "hall")
+      let (hallId, atticId) = (try Peering.identifier("hall", home: home), try Peering.identifier("attic", home: home))
+      func known() throws -> KnownDevice { try #require(try DeviceBook.load(home).devices.first { $0.deviceId == hallId }) }
+      func setPlaces(_ places: [String: String]) throws {
+        try DeviceBook.update(home) { (book) throws(OperatorError) in book.told(hallId, places) }
+      }
+      _ = try await Peering(hall).put(atticId, address: atticDevice.endpoint, scope: [])
+      let place = "127.0.0.1:\(atticDevice.endpoint.port)"
+      #expect(try known().places == [atticId: place])
+      // As if the device had made it up: it is not what it was told, or it was told nothing.
+      let cellar = "00112233445566778899"
+      for places in [[:], [atticId: "192.0.2.9:8443"], [cellar: place]] {
+        try setPlaces(places)
+        let refused = try await failure { try await Peering(hall).put(cellar, address: nil, scope: []) }
+        #expect(refused.code == "places-unknown" && refused.exitCode == 77 && refused.reason.contains("\(atticId) at \(place)"), "\(refused)")
+        #expect(try await failure { try await Peering(hall).put(atticId, address: nil, scope: []) }.code == "places-unknown")
+        #expect(try await failure { try await Peering(hall).remove(cellar) }.code == "places-unknown")
+        #expect(try known().places ?? [:] == places)
+      }
+      // An admin who looks and agrees; and whoever names the place, or removes it, needs not.
+      _ = try await Peering(hall, acceptsPlaces: true).put(cellar, address: nil, scope: [])
+      #expect(try known().places == [atticId: place])
+      try setPlaces([:])
+      _ = try await Peering(hall).put(atticId, address: atticDevice.endpoint, scope: [])
+      #expect(try known().places == [atticId: place])
+      try setPlaces([:])
+      _ = try await Peering(hall).remove(atticId)
+      #expect(try known().places == nil)
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import Synchronization
+import TLS
 
 @testable import OperatorKit
 
@@ -15,7 +16,7 @@ extension DeviceConnection.Deadlines {
   }
 }
 
-/// A server without TLS that answers the requests of one connection with prepared answers, one after the other, and keeps what was asked.
+/// A server that answers the requests of one connection with prepared answers, one after the other, and keeps what was asked.
 final class ScriptedServer: Sendable {
   struct Request: Equatable { var line: String, body: String }
   struct Answer: Sendable { var status: String, type: String, body: String }
@@ -35,11 +36,15 @@ final class ScriptedServer: Sendable {
     endpoint = Endpoint(host: "127.0.0.1", port: channel.localAddress?.port ?? 0)
   }
 
-  static func with<Value>(_ answers: [Answer], _ body: (ScriptedServer) async throws -> Value) async throws -> Value {
+  /// - Parameter tls: nil to speak without TLS.
+  static func with<Value>(_ answers: [Answer], tls: TLSServerContext? = nil, _ body: (ScriptedServer) async throws -> Value) async throws -> Value {
     let log = Log()
     let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .childChannelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Script(answers, log)) }
+        channel.eventLoop.makeCompletedFuture {
+          if let tls { try channel.pipeline.syncOperations.addHandler(TLSHandler(server: tls, handshakeDeadline: .seconds(120))) }
+          try channel.pipeline.syncOperations.addHandler(Script(answers, log))
+        }
       }
       .bind(host: "127.0.0.1", port: 0).get()
     let server = ScriptedServer(channel, log)

@@ -19,10 +19,10 @@ private func factsOfThisProcess() -> [String: String] {
 }
 
 /// Starts a worker that tells what it is, and compares that with what is promised.
-func workerIsAsPromised(keepsNetwork: Bool) throws -> Bool {
+func workerIsAsPromised(rights: Worker.Rights) throws -> Bool {
   let names = ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd", "NoNewPrivs", "network"]
   let own = factsOfThisProcess()
-  let worker = try Worker(keepsNetwork: keepsNetwork) {
+  let worker = try Worker(rights: rights) {
     let facts = factsOfThisProcess()
     return Array(names.map { facts[$0] ?? "?" }.joined(separator: "\n").utf8)
   }
@@ -33,10 +33,16 @@ func workerIsAsPromised(keepsNetwork: Bool) throws -> Bool {
   let told = Dictionary(uniqueKeysWithValues: zip(names, values))
   func set(_ name: String) -> UInt64? { UInt64(told[name] ?? "", radix: 16) }
 
-  let kept: UInt64 = keepsNetwork ? held & 1 << 12 : 0  // CAP_NET_ADMIN
+  let kept: UInt64 =
+    switch rights {
+    case .none: 0
+    case .network: held & 1 << 12  // CAP_NET_ADMIN
+    // CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_IPC_LOCK, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_MKNOD
+    case .storage: held & (1 << 0 | 1 << 1 | 1 << 3 | 1 << 14 | 1 << 21 | 1 << 24 | 1 << 27)
+    }
   let setsBoundary = held & 1 << 8 != 0  // CAP_SETPCAP
   let makesNetworks = held & 1 << 21 != 0  // CAP_SYS_ADMIN
   return set("CapEff") == kept && set("CapPrm") == kept && set("CapInh") == 0 && set("CapAmb") == 0
     && (set("CapBnd") == 0 || !setsBoundary) && told["NoNewPrivs"] == "1"
-    && (told["network"] == own["network"]) == (keepsNetwork || !makesNetworks)
+    && (told["network"] == own["network"]) == (rights == .network || !makesNetworks)
 }

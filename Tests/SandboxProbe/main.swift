@@ -19,8 +19,9 @@ let folder = arguments[2]
 
 // A worker is the supervisor's child and no runtime: it is tried before the sandbox, which forbids to fork.
 switch arguments[1] {
-case "worker": end(try workerIsAsPromised(keepsNetwork: false))
-case "worker-network": end(try workerIsAsPromised(keepsNetwork: true))
+case "worker": end(try workerIsAsPromised(rights: .none))
+case "worker-storage": end(try workerIsAsPromised(rights: .storage))
+case "worker-network": end(try workerIsAsPromised(rights: .network))
 default: break
 }
 

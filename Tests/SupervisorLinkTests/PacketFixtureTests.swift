@@ -51,6 +51,14 @@ struct PacketFixtureTests {
       "01 0d 1a 04 0a000202 20fb 10 fd000000000000000000000000000001 01bb", .peers(#require(PeerDestinations(places))))
   }
 
+  @Test("the storage, both ways")
+  func storage() throws {
+    // kind 10 storage: state 3 (locked), cipher of 0 bytes, root of trust 1 (TPM 2), identity epoch 7, reason of 2 bytes "no"
+    try expect("01 10 03 00 01 0000000000000007 02 6e6f", .storage(StorageReport(state: .locked, rootOfTrust: .tpm2, identityEpoch: 7, reason: "no")))
+    // kind 90 commit identity: request 11
+    try expect("01 90 0000000b", .commitIdentity(request: 11))
+  }
+
   @Test("from the runtime")
   func runtime() throws {
     // version 1, kind 81 ready: nothing
@@ -91,6 +99,13 @@ struct PacketFixtureTests {
     try expect("01 8c 00000010", .wipeByLabel(request: 16))
     // kind 8d revocations (a packet of the list's size): request 17, a list of 3 bytes
     try expect("01 8d 00000011 0003 308201", .revocations(request: 17, [0x30, 0x82, 0x01]))
+    // kind 91 audit: 10 bytes of device id, an event of 9 bytes: kind 40 (serving), 1 value: a word (2) of 5 bytes, "owned"
+    let device = Array(bytes(hexadecimal: "00112233445566778899") ?? [])
+    try expect("01 91 00112233445566778899 09 40 01 02 05 6f776e6564", .audit(device: device, AuditEvent(.serving, .word(AuditWord("owned")))))
+    // kind 92 export of the audit log: request 18
+    try expect("01 92 00000012", .exportAudit(request: 18))
+    // An event of another's kind (2, shutdown) is not the runtime's.
+    #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 91 00112233445566778899 02 02 00")) }
   }
 
   private func expect(_ digits: String, _ message: SupervisorMessage) throws {

@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<13, using: &self) {
+    switch Int.random(in: 0..<14, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -77,12 +77,17 @@ extension SeededGenerator {
           nonce: bytes(32...32), evidence: text(120)))
     case 10: destination().map { .destination(DestinationReport(destination: $0, addresses: addresses())) } ?? .phasesComplete
     case 11: .peers(peers())
+    case 12:
+      .storage(
+        StorageReport(
+          state: pick(StorageReport.State.allCases), cipher: text(48), rootOfTrust: pick([.none, .tpm2, .development]),
+          identityEpoch: number64(), reason: text(160)))
     default: .shutdown(grace_ms: number32())
     }
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<12, using: &self) {
+    switch Int.random(in: 0..<16, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -103,6 +108,12 @@ extension SeededGenerator {
     case 9: return .destinationAddresses(request: number32(), addresses())
     case 10: return .wipeByLabel(request: number32())
     case 11: return .revocations(request: number32(), bytes(0...11_000))
+    case 12:
+      let word = pick([AuditWord("a"), AuditWord("a-word-that-is-much-longer-than-any-word-of-a-log-may-be")])
+      let kind = pick(AuditEvent.Kind.allCases.filter(\.isRuntimes))
+      return .audit(device: bytes(10...10), AuditEvent(kind, .word(word), .number(number64()), .word(word), .word(word)))
+    case 13: return .exportAudit(request: number32())
+    case 14: return .commitIdentity(request: number32())
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }

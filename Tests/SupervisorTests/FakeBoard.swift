@@ -97,6 +97,25 @@ final class FakeRootOfTrust: RootOfTrust {
   }
 }
 
+final class FakeStorage: Storage {
+  var records = 0
+  var failsToRecord = false
+  var wipes = 0
+  var facts = StorageFacts(state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: 3)
+  var commits = 0
+  var failsToCommit = false
+  func open() -> StorageFacts { facts }
+  func commitIdentity() throws(BoardError) {
+    if failsToCommit { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
+    commits += 1
+  }
+  func recordWipe() throws(BoardError) {
+    if failsToRecord { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
+    records += 1
+  }
+  func wipe() throws(BoardError) { wipes += 1 }
+}
+
 final class FakeWatchdog: WatchdogTimer {
   var feedings = 0
   func start(timeout_s: UInt32) throws(BoardError) -> UInt32 { timeout_s }
@@ -114,6 +133,7 @@ final class FakeBoard: Board {
   let fakeNetwork: FakeNetwork
   let fakePolicy: FakePolicy
   let fakeWatchdog = FakeWatchdog()
+  let fakeStorage = FakeStorage()
   let fakeConsole = FakeConsole()
   var earlyPhases: [BoardPhase] = []
 
@@ -135,9 +155,11 @@ final class FakeBoard: Board {
   var network: any NetworkInterface { fakeNetwork }
   var networkPolicy: any NetworkPolicy { fakePolicy }
   let rootOfTrust: any RootOfTrust = FakeRootOfTrust()
+  var storage: any Storage { fakeStorage }
   var console: (any Console)? { fakeConsole }
   let runtimeIdentityFolder = "/nonexistent"
   let runtimeStateFolder = "/nonexistent"
+  let auditFolder = "/nonexistent"
   let runtimeUser: (uid: UInt32, gid: UInt32)? = nil
   func restart() -> Never { fatalError("a test ends the loop itself") }
   func powerOff() -> Never { fatalError("a test ends the loop itself") }

@@ -1,3 +1,4 @@
+import Foundations
 import SupervisorLink
 
 @testable import Supervisor
@@ -88,7 +89,7 @@ final class FakeHost: ProcessHost {
     if !survivesKill { end(process, .killed(signal: 9)) }
   }
 
-  func startWorker(keepsNetwork: Bool, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
+  func startWorker(rights: WorkerRights, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
     nextProcess += 1
     if workerRuns {
       workerResults[nextProcess] = job()
@@ -117,12 +118,28 @@ final class FakeHost: ProcessHost {
   var heard: [SupervisorMessage] { sent.compactMap { try? SupervisorPacket.decodeSupervisorMessage($0) } }
 }
 
+/// What the workers appended to the audit log.
+final class FakeAudit {
+  private(set) var batches: [AuditBatch] = []
+  /// What becomes of the next ones.
+  var outcome = AuditOutcome.appended
+
+  func append(_ batch: AuditBatch) -> AuditOutcome {
+    if outcome == .appended { batches.append(batch) }
+    return outcome
+  }
+
+  var events: [AuditEvent] { batches.flatMap(\.entries).map(\.event) }
+  func events(_ kind: AuditEvent.Kind) -> [AuditEvent] { events.filter { $0.kind == kind } }
+}
+
 /// A supervisor on a fake board in a fake machine.
 struct Rig {
   let journal = Journal()
   let board: FakeBoard
   let host: FakeHost
   let supervisor: Supervisor
+  let audit = FakeAudit()
 
   /// Stands in a revocation list for the admin whose statements the rig believes.
   static let withdrawn: UInt8 = 0xad
@@ -136,7 +153,8 @@ struct Rig {
         guard !revocations.contains(Self.withdrawn) else { return "certificate-revoked: kim was withdrawn" }
         return statement.signature == [1] ? nil : "signature-invalid: it is not that of kim"
       },
-      verifyRevocations: { list, _, present in list.count > present.count ? nil : "certificate-profile: it does not grow" })
+      verifyRevocations: { list, _, present in list.count > present.count ? nil : "certificate-profile: it does not grow" },
+      appendAudit: { [audit] batch in audit.append(batch) })
   }
 
   /// Turns until `condition` holds or the loop ends; at most `most` turns.

@@ -78,9 +78,36 @@ struct PeerPolicyTests {
     #expect(rig.supervisor.guardState.grade == .quarantined)
     rig.turn(most: 10) { false }
     #expect(lastRules?.destinations.isEmpty == true)
-    #expect(ask(.statement(request: 3, try statement(.release))) == .done)
+    // A runtime that starts in quarantine hears of no place.
+    rig.host.crash()
+    rig.host.sent = []
+    rig.run(for: 5_000_000)
+    #expect(rig.host.heard.contains { if case .started = $0 { true } else { false } } && told.isEmpty)
+    // Released: the way is open before the runtime hears of it, or its first packet would put the device back into quarantine.
+    rig.host.say(.statement(request: 3, try statement(.release)))
+    rig.turn(most: 30) {
+      if lastRules?.destinations.isEmpty != false { #expect(told.isEmpty) }
+      return !told.isEmpty
+    }
+    #expect(told == [one] && lastRules?.destinations.map(\.address.description) == ["192.0.2.7"])
+    #expect(rig.supervisor.guardState.grade == .normal)
+  }
+
+  @Test("places that are declared just before a quarantine are told after it")
+  func declaredInto() throws {
+    pinOwner()
+    let one = try peers("192.0.2.7")
+    rig.host.say(.statement(request: 2, try statement(.setPeers, body: one.encoded)))
+    rig.turn(most: 20) { rig.supervisor.peers == one }
+    rig.board.fakePolicy.undeclared = 1
     rig.run(for: 1_000_000)
-    #expect(lastRules?.destinations.map(\.address.description) == ["192.0.2.7"])
+    #expect(rig.supervisor.guardState.grade == .quarantined)
+    rig.host.sent = []
+    rig.turn(most: 10) { false }
+    #expect(told.isEmpty)
+    #expect(ask(.statement(request: 3, try statement(.release))) == .done)
+    rig.turn(most: 10) { !told.isEmpty }
+    #expect(told == [one] && lastRules?.destinations.map(\.address.description) == ["192.0.2.7"])
   }
 
   @Test("what is unsigned, without an owner or not in the one form changes nothing")
@@ -93,6 +120,24 @@ struct PeerPolicyTests {
       #expect(ask(.statement(request: 2, try statement(.setPeers, body: body))) == .refused)
     }
     #expect(told.isEmpty && rig.supervisor.peers == .none && lastRules?.destinations.isEmpty == true)
+  }
+
+  @Test(
+    "places that are no host's are refused, for the network rules would refuse them and every later change",
+    arguments: [
+      "127.0.0.1", "224.0.0.1", "0.0.0.0", "255.255.255.255", "::1", "ff02::1",
+    ])
+  func hostsOnly(_ host: String) throws {
+    pinOwner()
+    let wrong = try peers("192.0.2.7", host)
+    #expect(try set(wrong) == .refused)
+    let broker = try #require(CloudDestination(host: host, port: 8_883))
+    #expect(ask(.statement(request: 2, try statement(.bindCloud, body: broker.encoded))) == .refused)
+    #expect(rig.supervisor.peers == .none && rig.supervisor.destination == nil)
+    let right = try peers("192.0.2.7")
+    #expect(try set(right) == .done)
+    rig.turn(most: 10) { !told.isEmpty }
+    #expect(lastRules?.destinations.map(\.address.description) == ["192.0.2.7"])
   }
 
   @Test("a signed release restarts the machine soon after; an unsigned one does not")

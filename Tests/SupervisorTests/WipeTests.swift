@@ -5,8 +5,9 @@ import Testing
 
 @testable import Supervisor
 
-/// A wipe by label needs a press of the button that the supervisor saw itself, and ends in a restart of the machine.
-@Suite("A wipe by label")
+/// A wipe by label needs a press of the button that the supervisor saw itself; any wipe is recorded before anyone hears of it, and ends in a restart of the
+/// machine, on whose way the storage is destroyed.
+@Suite("A wipe")
 struct WipeTests {
   private let rig: Rig
 
@@ -44,7 +45,58 @@ struct WipeTests {
     press()
     #expect(ask() == .done)
     #expect(ask() == .notPermitted)
-    #expect(rig.run(for: 20_000_000) == .restart(reason: "the device was wiped"))
+    #expect((rig.board.fakeStorage.records, rig.board.fakeStorage.wipes) == (1, 0))
+    let verdict = rig.run(for: 20_000_000)
+    #expect(verdict == .restart(reason: "the device is wiped"))
+    #expect(rig.isAlive && rig.board.fakeStorage.wipes == 0)
+    rig.supervisor.shutDown(verdict)
+    #expect(!rig.isAlive && rig.board.fakeStorage.wipes == 1)
+  }
+
+  @Test func aWipeThatCannotBeRecordedDoesNotBegin() {
+    rig.board.fakeStorage.failsToRecord = true
+    press()
+    #expect(ask() == .failed)
+    #expect(rig.run(for: 20_000_000) == .goOn)
+    rig.supervisor.shutDown(.powerOff)
+    #expect(rig.board.fakeStorage.wipes == 0)
+  }
+
+  @Test func aRecordWithoutAnAnswerDoesNotBeginItEither() {
+    press()
+    rig.host.workerRuns = false
+    rig.host.say(.wipeByLabel(request: 1))
+    rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
+    #expect(answers == [.failed])
+    #expect(rig.supervisor.wipeEnds_us == nil)
+  }
+
+  @Test("what is in memory only is not recorded; what is not open is not wiped", arguments: [StorageFacts.State.volatile, .damaged, .locked])
+  func otherStorages(_ state: StorageFacts.State) {
+    let rig = Rig()
+    rig.board.fakeStorage.facts = StorageFacts(state: state, reason: "because")
+    _ = rig.supervisor.boot()
+    rig.turn { false }
+    rig.board.fakeGpio.events = [LineEvent(name: "button", value: true, at_us: rig.host.now)]
+    rig.turn(most: 20) { rig.board.fakeGpio.events.isEmpty }
+    rig.host.sent = []
+    rig.host.say(.wipeByLabel(request: 1))
+    rig.run(for: 1_000_000)
+    let answers = rig.host.heard.compactMap { if case .answer(_, let outcome) = $0 { outcome } else { nil } }
+    #expect(answers == [state == .volatile ? .done : .failed])
+    rig.supervisor.shutDown(.powerOff)
+    #expect((rig.board.fakeStorage.records, rig.board.fakeStorage.wipes) == (0, 0))
+  }
+
+  @Test func aRecordWaitsForTheIdentityThatIsBeingKept() {
+    press()
+    rig.host.sent = []
+    rig.host.say(.commitIdentity(request: 7))
+    rig.host.say(.wipeByLabel(request: 8))
+    rig.host.say(.commitIdentity(request: 9))
+    rig.run(for: 1_000_000)
+    #expect(answers == [.done, .done, .done])
+    #expect((rig.board.fakeStorage.records, rig.board.fakeStorage.commits) == (1, 2))
   }
 
   @Test func aPressIsForgotten() {

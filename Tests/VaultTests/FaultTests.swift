@@ -1,6 +1,7 @@
 import Crypto
 import Foundations
 import Glibc
+import TestDisk
 import Testing
 
 @testable import Vault

@@ -1,5 +1,6 @@
 import Crypto
 import Foundations
+import TestDisk
 import Testing
 
 @testable import Vault

@@ -57,7 +57,7 @@ extension BenchDevice {
     StatusDocument(
       state: .owned, uptimeMilliseconds: BootClock.now_ms(), startCount: 1, startCause: "boot", bootPhases: [],
       network: .init(linkUp: true, address: nil, router: nil, resolvers: []), rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil),
-      memory: .init(residentBytes: 0), time: "2026-01-31T12:00:00Z")
+      storage: .init(state: "volatile", rootOfTrust: "none"), memory: .init(residentBytes: 0), time: "2026-01-31T12:00:00Z")
   }
   func inputs() -> InputsDocument { InputsDocument(inputs: []) }
   func events() -> EventsDocument { EventsDocument(events: [], forgotten: 0) }
@@ -72,14 +72,17 @@ extension BenchDevice {
   private static let notHere = Problem.unavailable("A benchmark's device does not do this.")
   func release(_ request: ReleaseRequest, caller: String) async throws(Problem) -> GuardDocument { throw Self.notHere }
   func bindCloud(_ request: CloudRequest, caller: String) async throws(Problem) -> CloudDocument { throw Self.notHere }
+  func audit(after: UInt64) async throws(Problem) -> AuditDocument { throw Self.notHere }
+  func setAudit(_ setting: AuditSetting, caller: String) async throws(Problem) -> AuditSetting { throw Self.notHere }
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument { throw Self.notHere }
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
   func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument { throw Self.notHere }
   func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
     throw Self.notHere
   }
+  func receipt() throws(Problem) -> WipeReceiptDocument { throw Self.notHere }
   func credential() throws(Problem) -> CredentialDocument { throw Self.notHere }
-  func renewalOffer() async throws(Problem) -> RenewalOfferDocument { throw Self.notHere }
+  func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument { throw Self.notHere }
   func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument { throw Self.notHere }
   func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
   func peers() -> PeersDocument { PeersDocument(peers: []) }

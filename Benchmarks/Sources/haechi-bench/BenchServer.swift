@@ -73,20 +73,19 @@ final class BenchServer: Sendable {
       .bind(host: "127.0.0.1", port: 0).wait()
   }
 
-  /// The API, with the caller judged on each request as the device judges it.
+  /// The API, with the caller judged as the device judges it: names and role once, dates on each request.
   func configureAPI(_ channel: any Channel, _ number: UInt64) throws {
     let tls = try channel.pipeline.syncOperations.handler(type: TLSHandler.self)
     guard let certificate = tls.handshake?.peer else { throw ServeOptions.Problem(description: "a client without a certificate came through TLS") }
     let binding = { (try? tls.channelBinding(label: LabelProof.exporterLabel)) ?? [] }
-    try api.configure(channel, connection: number, binding: binding) { [owner, clock] in
+    let identity = try PersonProfile.check(certificate, owner: owner)
+    guard case .person(_, _, let role) = identity, let caller = CallerRole(rawValue: role.rawValue) else {
+      throw ServeOptions.Problem(description: "\(identity) is no person")
+    }
+    let decision = CallerDecision.allowed(caller, name: identity.description, serial: certificate.serial?.description)
+    try api.configure(channel, connection: number, binding: binding) { [clock] in
       if let refusal = certificate.refusal(at: clock.now_s()) { return .refused(reason: refusal.reason) }
-      do throws(CertificateRefusal) {
-        let identity = try PersonProfile.check(certificate, owner: owner)
-        guard case .person(_, _, let role) = identity, let caller = CallerRole(rawValue: role.rawValue) else { return .refused(reason: "no person") }
-        return .allowed(caller, name: identity.description)
-      } catch {
-        return .refused(reason: error.reason)
-      }
+      return decision
     }
   }
 

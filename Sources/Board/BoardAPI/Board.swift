@@ -28,11 +28,14 @@ public protocol Board: AnyObject {
   var network: any NetworkInterface { get }
   var networkPolicy: any NetworkPolicy { get }
   var rootOfTrust: any RootOfTrust { get }
+  var storage: any Storage { get }
   var console: (any Console)? { get }
   /// A folder that only the runtime's user may enter, for what survives a wipe: the device's own key, its maker's certificate, its label.
   var runtimeIdentityFolder: String { get }
-  /// A folder in memory that only the runtime's user may enter; its state lives there for as long as this boot.
+  /// A folder that only the runtime's user may enter, for what a wipe destroys. In memory, until `storage` has mounted something there.
   var runtimeStateFolder: String { get }
+  /// A folder that only the supervisor may write in, and the runtime may read: the audit log.
+  var auditFolder: String { get }
   /// The user and group that the runtime becomes; nil where it stays who it is (a development host).
   var runtimeUser: (uid: UInt32, gid: UInt32)? { get }
   /// Ends the machine (a real board: reboot(2); never returns) or, on a development host, the process.

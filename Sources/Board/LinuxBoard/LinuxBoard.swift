@@ -50,6 +50,7 @@ public final class LinuxBoard: Board {
   public let network: any NetworkInterface
   public let networkPolicy: any NetworkPolicy
   public let rootOfTrust: any RootOfTrust = TPM2RootOfTrust()
+  public let storage: any Storage
   public let console: (any Console)?
 
   /// Touches nothing of the machine yet: the phases and the parts do.
@@ -59,6 +60,8 @@ public final class LinuxBoard: Board {
     watchdog = parts.watchdogDevice.map(HardwareWatchdog.init)
     network = RouteInterface(name: parts.interface)
     networkPolicy = NftablesPolicy(interface: parts.interface, runtimeUser: parts.runtimeUser.uid)
+    storage = LinuxStorage(
+      identityFolder: EarlyMount.runtimeFolder + "/identity", folders: Self.dataFolders, user: parts.runtimeUser)
     #if HAECHI_DEBUG
       console = SerialConsole(device: parts.serialDevice)
     #else
@@ -69,8 +72,13 @@ public final class LinuxBoard: Board {
   public var name: String { parts.name }
   public var lines: [LineDescription] { parts.wiring.map(\.description) }
   public var runtimeIdentityFolder: String { EarlyMount.runtimeFolder + "/identity" }
-  public var runtimeStateFolder: String { EarlyMount.runtimeFolder + "/state" }
+  public var runtimeStateFolder: String { Self.dataFolders.state }
+  public var auditFolder: String { Self.dataFolders.audit }
   public var runtimeUser: (uid: UInt32, gid: UInt32)? { parts.runtimeUser }
+
+  /// In memory, until the storage mounts its volume over them.
+  static let dataFolders = VolumeFolders(
+    mount: EarlyMount.runtimeFolder + "/data", state: EarlyMount.runtimeFolder + "/data/state", audit: EarlyMount.runtimeFolder + "/data/audit")
 
   public var earlyPhases: [BoardPhase] {
     var phases = EarlyMount.all.map(\.boardPhase)
@@ -83,13 +91,14 @@ public final class LinuxBoard: Board {
     return phases
   }
 
-  /// The runtime's folders, in memory and closed to everyone else.
+  /// The runtime's folders, in memory and closed to everyone else, and the audit log's, which it can only read.
   private var stateFolderPhase: BoardPhase {
     let folders = [runtimeIdentityFolder, runtimeStateFolder]
+    let auditFolder = auditFolder
     let user = parts.runtimeUser
     return BoardPhase(name: "runtime-state", isEssential: true) { () throws(BoardError) in
-      guard mkdir(EarlyMount.runtimeFolder, 0o755) == 0 || errno == EEXIST else {
-        throw .system(code: "mount-failed", call: "mkdir", subject: EarlyMount.runtimeFolder, number: errno)
+      for folder in [EarlyMount.runtimeFolder, Self.dataFolders.mount] {
+        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw .system(code: "mount-failed", call: "mkdir", subject: folder, number: errno) }
       }
       for folder in folders {
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
@@ -98,6 +107,9 @@ public final class LinuxBoard: Board {
         guard chown(folder, user.uid, user.gid) == 0 else {
           throw .system(code: "mount-failed", call: "chown", subject: folder, number: errno)
         }
+      }
+      guard mkdir(auditFolder, 0o755) == 0 || errno == EEXIST else {
+        throw .system(code: "mount-failed", call: "mkdir", subject: auditFolder, number: errno)
       }
     }
   }

@@ -9,20 +9,28 @@ public final class Worker {
   /// The most bytes of a result: what a pipe takes whole without a reader (PIPE_BUF).
   public static let maximumResultBytes = 4096
 
+  /// What a worker keeps, where this process has it.
+  public enum Rights: Sendable {
+    case none
+    /// This process's network, and CAP_NET_ADMIN: for the job that configures it.
+    case network
+    /// What disks and mounts take (`haechi_keep_storage_capabilities`); no network.
+    case storage
+  }
+
   public let process: Int32
   private let pipe: CInt
 
   /// Starts `job` in a child. The child has no network and no capabilities and cannot gain any, holds no descriptor of this
   /// process, and dies with it. Root stays root in it, which is what owns device nodes.
   ///
-  /// - Parameter keepsNetwork: true leaves the child in this process's network with CAP_NET_ADMIN, where this process has it, and no other
-  ///   capability: for the job that configures the network.
-  public init(keepsNetwork: Bool = false, _ job: () -> [UInt8]) throws(SystemCallError) {
+  /// - Parameter rights: what the child keeps all the same.
+  public init(rights: Rights = .none, _ job: () -> [UInt8]) throws(SystemCallError) {
     var ends: [CInt] = [-1, -1]
     try check(haechi_pipe(&ends), "pipe2", "for a worker")
     let parent = getpid()
     let child = haechi_fork()
-    if child == 0 { Self.run(job, keepsNetwork: keepsNetwork, output: ends[1], parent: parent) }
+    if child == 0 { Self.run(job, rights: rights, output: ends[1], parent: parent) }
     let error = errno
     Glibc.close(ends[1])
     guard child > 0 else {
@@ -48,12 +56,17 @@ public final class Worker {
   public func kill() { ChildProcess.kill(process) }
 
   /// The child's whole life.
-  private static func run(_ job: () -> [UInt8], keepsNetwork: Bool, output: CInt, parent: Int32) -> Never {
+  private static func run(_ job: () -> [UInt8], rights: Rights, output: CInt, parent: Int32) -> Never {
     // 70 (EX_SOFTWARE) tells the supervisor that the job was not even begun.
     guard haechi_worker_prologue(output, parent) == 0 else { _exit(70) }
     // Name spaces of networks may be missing from a kernel and need root: the capabilities that a network needs go in any case.
-    if !keepsNetwork { _ = haechi_leave_network() }
-    let dropped = keepsNetwork ? haechi_keep_network_capability() : haechi_drop_capabilities()
+    if rights != .network { _ = haechi_leave_network() }
+    let dropped =
+      switch rights {
+      case .none: haechi_drop_capabilities()
+      case .network: haechi_keep_network_capability()
+      case .storage: haechi_keep_storage_capabilities()
+      }
     guard dropped == 0, haechi_harden_process(parent) == 0 else { _exit(70) }
     let result = job().prefix(maximumResultBytes)
     let written = Array(result).withUnsafeBytes { write(Descriptors.link, $0.baseAddress, $0.count) }

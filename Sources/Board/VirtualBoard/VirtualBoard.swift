@@ -6,7 +6,7 @@ internal import SimulatedSensors
 /// A device on a development host: every part in memory or in one folder, and no privilege needed.
 ///
 /// In the folder, `gpio/NAME` is a line (`1` or `0`; write an input's file to press the button, read an output's to see the relay), and
-/// `identity` and `state` are the runtime's; `policy` shows the network rules that a real board would enforce.
+/// `identity` and `state` are the runtime's; `audit` is the audit log; `policy` shows the network rules that a real board would enforce.
 public final class VirtualBoard: Board {
   /// The process ends with this status where a real board would reset: EX_TEMPFAIL of sysexits.h, “start me again”.
   public static let restartExitStatus: CInt = 75
@@ -25,6 +25,7 @@ public final class VirtualBoard: Board {
   public let network: any NetworkInterface = LoopbackInterface()
   public let networkPolicy: any NetworkPolicy
   public let rootOfTrust: any RootOfTrust = AbsentRootOfTrust()
+  public let storage: any Storage = FolderStorage()
   public let console: (any Console)?
   /// Its folder; made by an early phase.
   public let folder: String
@@ -45,7 +46,7 @@ public final class VirtualBoard: Board {
     let folder = self.folder
     return [
       BoardPhase(name: "virtual-folder", isEssential: true) { () throws(BoardError) in
-        for (path, mode) in [(folder, mode_t(0o755)), (folder + "/identity", 0o700), (folder + "/state", 0o700)] {
+        for (path, mode) in [(folder, mode_t(0o755)), (folder + "/identity", 0o700), (folder + "/state", 0o700), (folder + "/audit", 0o700)] {
           guard mkdir(path, mode) == 0 || errno == EEXIST else {
             throw .system(code: "folder-failed", call: "mkdir", subject: path, number: errno, hint: "give the virtual board a folder that it may make")
           }
@@ -58,6 +59,7 @@ public final class VirtualBoard: Board {
   public var watchdog: (any WatchdogTimer)? { nil }
   public var runtimeIdentityFolder: String { folder + "/identity" }
   public var runtimeStateFolder: String { folder + "/state" }
+  public var auditFolder: String { folder + "/audit" }
   public var runtimeUser: (uid: UInt32, gid: UInt32)? { nil }
 
   /// Ends the process with `restartExitStatus`; what started it may start it again.

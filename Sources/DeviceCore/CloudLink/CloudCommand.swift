@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 internal import Foundations
 internal import MQTT
 
@@ -86,7 +85,7 @@ private func readOrder(_ message: MQTTMessage, topics: CloudTopics) throws(Cloud
     throw .invalid("field-unknown", "The field \(unknown.prefix(64)) is not known here; known: on.")
   }
   guard !names.isEmpty else { throw .invalid("field-missing", "The field on is missing.") }
-  guard let document = try? JSONDecoder().decode(OrderDocument.self, from: Data(message.payload)) else {
+  guard let document = try? outline.decode(OrderDocument.self) else {
     throw .invalid("field-type", "The field on must be true or false.")
   }
   return CloudCommand(actuator: String(decoding: Array(name), as: UTF8.self), isOn: document.on)

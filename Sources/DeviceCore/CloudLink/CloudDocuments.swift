@@ -1,5 +1,4 @@
 internal import Crypto
-internal import FoundationEssentials
 public import Foundations
 internal import MQTT
 
@@ -96,11 +95,9 @@ struct CloudMessages: Sendable {
     _ topic: String, _ document: some Encodable, contentType: String = "application/json", schema: String? = nil, expiry_s: UInt32? = nil,
     isRetained: Bool = false, correlationData: [UInt8]? = nil
   ) -> MQTTMessage? {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    guard let payload = try? encoder.encode(document) else { return nil }
+    guard let payload = try? jsonText(document) else { return nil }
     return MQTTMessage(
-      topic: topic, payload: Array(payload), isRetained: isRetained,
+      topic: topic, payload: payload, isRetained: isRetained,
       properties: MQTTProperties(
         contentType: contentType, messageExpiry_s: expiry_s, correlationData: correlationData,
         user: schema.map { [MQTTUserProperty(name: "schema", value: $0)] } ?? []))

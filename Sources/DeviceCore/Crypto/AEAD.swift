@@ -12,8 +12,8 @@ public enum AEADAlgorithm: UInt8, Sendable, CaseIterable {
 
   fileprivate var cipher: OpaquePointer? {
     switch self {
-    case .aes256GCM: EVP_aes_256_gcm()
-    case .chaCha20Poly1305: EVP_chacha20_poly1305()
+    case .aes256GCM: OpenSSL.aes256GCM
+    case .chaCha20Poly1305: OpenSSL.chaCha20Poly1305
     }
   }
 }

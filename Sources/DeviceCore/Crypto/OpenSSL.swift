@@ -10,6 +10,42 @@ package enum OpenSSL {
     OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT), nil) == 1
   }()
 
+  // The library's algorithms are looked up once: `EVP_sha256()` and its like are names that each use looks up anew, behind a lock.
+
+  /// SHA-256, nil where the library has none. It lives as long as the process.
+  nonisolated(unsafe) static let sha256: OpaquePointer? = {
+    initialise()
+    return EVP_MD_fetch(nil, "SHA256", nil)
+  }()
+  /// HMAC-SHA-256 without a key: what each use copies and gives a key to. Never used itself. nil where the library has none.
+  nonisolated(unsafe) static let hmacSHA256: OpaquePointer? = {
+    initialise()
+    guard let algorithm = EVP_MAC_fetch(nil, "HMAC", nil) else { return nil }
+    // The context keeps the algorithm.
+    defer { EVP_MAC_free(algorithm) }
+    guard let context = EVP_MAC_CTX_new(algorithm) else { return nil }
+    var name = Array("SHA256".utf8CString)
+    let isReady = name.withUnsafeMutableBufferPointer { name in
+      let parameters = [OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end()]
+      return EVP_MAC_CTX_set_params(context, parameters) == 1
+    }
+    guard isReady else {
+      EVP_MAC_CTX_free(context)
+      return nil
+    }
+    return context
+  }()
+  /// AES-256-GCM, nil where the library has none.
+  nonisolated(unsafe) static let aes256GCM: OpaquePointer? = {
+    initialise()
+    return EVP_CIPHER_fetch(nil, "AES-256-GCM", nil)
+  }()
+  /// ChaCha20-Poly1305, nil where the library has none.
+  nonisolated(unsafe) static let chaCha20Poly1305: OpaquePointer? = {
+    initialise()
+    return EVP_CIPHER_fetch(nil, "ChaCha20-Poly1305", nil)
+  }()
+
   /// Forgets what earlier calls on this thread left behind.
   package static func clearErrors() { ERR_clear_error() }
 

@@ -100,11 +100,11 @@ final class APIListener: Sendable {
         completed: { [self] channel, handshake in
           turns.done(number)
           guard let certificate = handshake.peer else { throw RuntimeError(code: "no-certificate", reason: "the client has no certificate") }
-          let device = device
-          arrived(certificate, handshake, credentials)
+          let judge = device.judge(of: certificate, generation: credentials.generation)
+          arrived(judge(true), handshake, credentials, number)
           // Both are handlers of this channel and used on its event loop. A connection that cannot be named is one over which nothing can be proved.
           let binding = { (try? tls.channelBinding(label: LabelProof.exporterLabel)) ?? [] }
-          try api.configure(channel, connection: number, binding: binding) { device.judge(certificate, generation: credentials.generation) }
+          try api.configure(channel, connection: number, binding: binding) { judge(false) }
         },
         refused: { [refusals, watch] error in
           refusals.note("a connection of \(peer) was refused: \(error)")
@@ -117,14 +117,16 @@ final class APIListener: Sendable {
   }
 
   /// What a handshake that is complete tells beside who may now ask.
-  private func arrived(_ certificate: Certificate, _ handshake: TLSHandshakeCompleted, _ credentials: Device.Credentials) {
-    switch device.judge(certificate, generation: credentials.generation, isNew: true) {
+  private func arrived(_ decision: CallerDecision, _ handshake: TLSHandshakeCompleted, _ credentials: Device.Credentials, _ number: UInt64) {
+    switch decision {
     case .allowed(.admin, _, _):
       guard handshake.showedAlternative, let candidate = credentials.candidate else { return }
       let device = device
       // It writes, which is not for an event loop.
       Task.detached { device.renewalProved(candidate) }
-    case .peer(let peer): arrivals.withLockedValue { $0 }?(peer)
+    case .peer(let peer):
+      for channel in ledger.isOf(peer, number) { channel.close(promise: nil) }
+      arrivals.withLockedValue { $0 }?(peer)
     case .allowed, .refused: return
     }
   }

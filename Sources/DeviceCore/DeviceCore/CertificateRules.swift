@@ -34,48 +34,42 @@ struct CertificateRules: Sendable {
     }
   }
 
-  /// Who the holder of a certificate is in this state. That its chain is right was seen in the handshake.
-  ///
-  /// - Parameter isNew: it is shown in a handshake.
-  func identity(
-    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool, isNew: Bool = false
-  ) throws(CertificateRefusal) -> CallerIdentity {
-    let identity: CallerIdentity =
-      switch (phase, owner) {
-      case (.provisioned, _): ClaimantProfile.check(peer)
-      // Nobody but its own key speaks for it: whatever it names, it is a claimant's or nobody's.
-      case (.owned, _?) where peer.isSelfSigned: try claimant(peer, isPresent: isPresent)
-      case (.owned, let owner?) where peer.ekuOIDs.contains(HaechiObjectIdentifier.deviceUsage): try sibling(peer, owner: owner, isNew: isNew)
-      case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
-      case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
-      }
-    if let refusal = Self.refusal(identity, grade: grade) { throw refusal }
-    return identity
-  }
-
-  private func claimant(_ peer: Certificate, isPresent: Bool) throws(CertificateRefusal) -> CallerIdentity {
-    guard isPresent else {
-      throw CertificateRefusal(.untrusted, "\(peer.subject) is self-signed, and this device has an owner; its button was not pressed lately")
+  /// Who the holder of a certificate is in this state, whether or not it is let in. That its chain is right was seen in the handshake.
+  func identity(_ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?) throws(CertificateRefusal) -> CallerIdentity {
+    switch (phase, owner) {
+    case (.provisioned, _): ClaimantProfile.check(peer)
+    // Nobody but its own key speaks for it: whatever it names, it is a claimant's or nobody's.
+    case (.owned, _?) where peer.isSelfSigned: ClaimantProfile.check(peer)
+    case (.owned, let owner?) where peer.ekuOIDs.contains(HaechiObjectIdentifier.deviceUsage): try sibling(peer, owner: owner)
+    case (.owned, let owner?): try PersonProfile.check(peer, owner: owner)
+    case (.blank, _), (.damaged, _), (.owned, nil): try StationProfile.check(peer)
     }
-    return ClaimantProfile.check(peer)
   }
 
-  /// Another device of the same owner's, where it is a peer or may ask to be one.
-  private func sibling(_ peer: Certificate, owner: OwnerIdentifier, isNew: Bool) throws(CertificateRefusal) -> CallerIdentity {
+  /// Another device of the same owner's.
+  private func sibling(_ peer: Certificate, owner: OwnerIdentifier) throws(CertificateRefusal) -> CallerIdentity {
     let named = try OperationalDeviceProfile.check(peer)
     guard named.owner == owner else { throw CertificateRefusal(.profile, "\(peer.subject) is a device of the owner \(named.owner), not of \(owner)") }
     guard named.device != device else { throw CertificateRefusal(.profile, "\(peer.subject) is this device itself") }
-    guard admitsPeer(named.device, isNew) else {
-      throw CertificateRefusal(.profile, "\(peer.subject) is no peer of this device, and it takes no more that ask")
-    }
     return .device(owner: owner, named.device)
   }
 
-  /// Whom a grade does not let in: in `restricted` other devices, in `quarantined` all but the owner's admins, in `locked` all.
+  /// Whom the device does not let in now. An owned one hears claimants only while somebody stands at it, and of the owner's other devices those that
+  /// are peers or may ask to be.
   ///
-  /// An owned device serves nobody but its owner's people anyway. One without an owner goes on to serve stations and claimants while it is
+  /// By its grade it serves in `restricted` no other devices, in `quarantined` only the owner's admins, in `locked` nobody.
+  /// An owned device serves nobody but its owner's people and devices anyway. One without an owner goes on to serve stations and claimants while it is
   /// restricted, only slowly: else anyone on the network could keep it from ever being claimed.
-  private static func refusal(_ identity: CallerIdentity, grade: Grade) -> CertificateRefusal? {
+  ///
+  /// - Parameter isNew: its handshake was completed just now.
+  func refusal(of identity: CallerIdentity, phase: LifeCyclePhase, grade: Grade, isPresent: Bool, isNew: Bool = false) -> CertificateRefusal? {
+    switch identity {
+    case .claimant where phase == .owned && !isPresent:
+      return CertificateRefusal(.untrusted, "\(identity) is self-signed, and this device has an owner; its button was not pressed lately")
+    case .device(_, let device) where !admitsPeer(device, isNew):
+      return CertificateRefusal(.profile, "\(identity) is no peer of this device, and it takes no more that ask")
+    default: break
+    }
     let mayEnter =
       switch (identity, grade) {
       case (_, .normal), (.person, .restricted), (.station, .restricted), (.claimant, .restricted), (.person(_, _, .admin), .quarantined): true
@@ -88,26 +82,21 @@ struct CertificateRules: Sendable {
     _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool
   ) -> CertificateRefusal? {
     do {
-      _ = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent, isNew: true)
-      return nil
+      return refusal(of: try identity(peer, phase: phase, owner: owner), phase: phase, grade: grade, isPresent: isPresent, isNew: true)
     } catch {
       return error
     }
   }
 
-  func caller(
-    _ peer: Certificate, phase: LifeCyclePhase, owner: OwnerIdentifier?, grade: Grade, isPresent: Bool, isNew: Bool = false
-  ) -> CallerDecision {
-    do {
-      let identity = try identity(peer, phase: phase, owner: owner, grade: grade, isPresent: isPresent, isNew: isNew)
-      switch identity {
-      case .station: return .allowed(.station, name: identity.description)
-      case .claimant: return .allowed(.claimant, name: identity.description)
-      case .person(_, _, let role): return .allowed(CallerRole(role), name: identity.description, serial: peer.serial?.description)
-      case .device(_, let device): return .peer(device)
-      }
-    } catch {
-      return .refused(reason: error.reason)
+  /// What the API lets somebody do who is let in.
+  ///
+  /// - Parameter serial: of the certificate.
+  func caller(_ identity: CallerIdentity, serial: String?) -> CallerDecision {
+    switch identity {
+    case .station: .allowed(.station, name: identity.description)
+    case .claimant: .allowed(.claimant, name: identity.description)
+    case .person(_, _, let role): .allowed(CallerRole(role), name: identity.description, serial: serial)
+    case .device(_, let device): .peer(device)
     }
   }
 

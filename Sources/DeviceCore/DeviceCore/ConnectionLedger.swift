@@ -1,3 +1,4 @@
+import Foundations
 import NIOConcurrencyHelpers
 import NIOCore
 
@@ -9,6 +10,9 @@ public struct ConnectionLimits: Sendable {
   public var maximumConnectionsPerPeer = 16
   /// From the loopback address, where all connections of a development host, or of a machine behind a user-mode network, come from.
   public var maximumConnectionsFromLoopback = 32
+  /// Of another device of the owner's, which needs one, and a second one while it changes. All that are listed and all that ask together
+  /// (`PeerBook`) then leave 16 to people, whatever they do.
+  public var maximumConnectionsPerDevice = 2
   /// Handshakes at a time of all peers that keep being refused, while the device is restricted.
   public var maximumHandshakesOfSuspects = 2
   /// From accept to the end of the handshake.
@@ -22,6 +26,8 @@ final class ConnectionLedger: Sendable {
   private struct Entry {
     let channel: any Channel
     let peer: String
+    /// Which device it is, once its handshake has told.
+    var device: DeviceIdentifier?
   }
   private struct State {
     var entries: [UInt64: Entry] = [:]
@@ -56,6 +62,15 @@ final class ConnectionLedger: Sendable {
       guard let entry = state.entries.removeValue(forKey: number) else { return }
       let rest = state.perPeer[entry.peer, default: 1] - 1
       state.perPeer[entry.peer] = rest > 0 ? rest : nil
+    }
+  }
+
+  /// The connection turned out to be `device`'s. Returns those of the same device that are too many now, the eldest first: for the caller to close.
+  func isOf(_ device: DeviceIdentifier, _ number: UInt64) -> [any Channel] {
+    state.withLockedValue { state in
+      state.entries[number]?.device = device
+      let numbers = state.entries.filter { $0.value.device == device }.keys.sorted()
+      return numbers.dropLast(limits.maximumConnectionsPerDevice).compactMap { state.entries[$0]?.channel }
     }
   }
 

@@ -60,10 +60,13 @@ extension Device {
     }
   }
 
-  private func identityProof(_ chain: [Certificate], _ binding: [UInt8]) throws(Problem) -> IdentityProofDocument {
+  /// - Parameter request: a request for a certificate that the proof is about too.
+  func identityProof(_ chain: [Certificate], _ binding: [UInt8], request: CertificateRequest? = nil) throws(Problem) -> IdentityProofDocument {
     guard binding.count == LabelProof.binding_bytes else { throw .unavailable("This connection cannot be named, so nothing can be proved over it.") }
     do {
-      let signature = try deviceKey.signature(of: IdentityProof.signedBytes(device: identifier, binding: binding))
+      let plain = IdentityProof.signedBytes(device: identifier, binding: binding)
+      let signed = request.map { IdentityProof.signedBytes(device: identifier, binding: binding, request: $0) } ?? plain
+      let signature = try deviceKey.signature(of: signed)
       return IdentityProofDocument(certificateChain: chain.map(\.pem).joined(), signature: hexadecimal(signature))
     } catch {
       log.append(.error, source: "claim", "the device's key could not sign: \(error)")
@@ -130,22 +133,6 @@ extension Device {
   private func wipe(_ order: ClaimOrder, _ permissions: ClaimPermissions) async throws(Problem) {
     try await permissions.wipe()
     log.append(.notice, source: "claim", "\(order.caller) proved the label: the device is wiped")
-    try await wipe(connection: order.connection)
-  }
-
-  /// owned → provisioned, once the supervisor has agreed, which restarts the machine soon after.
-  func wipe(connection: UInt64) async throws(Problem) {
-    try save { try identityFolder.write(StoredIntent(kind: .wipe)) }
-    try await surroundings.commitIdentity()
-    try await Device.finishWipe((identityFolder, stateFolder), surroundings)
-    gate.presence.close()
-    become(connection) { state in
-      state.standing = Standing(phase: .provisioned, serialNumber: state.identity?.serialNumber)
-      state.chain = state.makerChain
-      state.key = deviceKey
-      state.owner = nil
-      state.operationalKey = nil
-    }
-    gate.tell(.wiped)
+    try await wipe(.label, connection: order.connection)
   }
 }

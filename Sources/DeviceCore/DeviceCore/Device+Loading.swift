@@ -11,20 +11,25 @@ extension Device {
     var owner: StoredOwner?
     var lockOut: StoredLockOut?
     var intent: StoredIntent?
+    var receipt: StoredReceipt?
     /// What is wrong with them.
     var damage: String?
   }
 
   /// The device as its folders describe it; a new one where they are empty. A wipe that was cut off is brought to its end first.
   ///
-  /// - Parameter admitsPeer: whether another device of the owner's may be let in; asked in each handshake (`isNew`) and each request.
+  /// - Parameters:
+  ///   - damage: what is wrong with the storage beneath, where something is: the device is `damaged` then, whatever the folders hold.
+  ///   - admitsPeer: whether another device of the owner's may be let in; asked in each handshake (`isNew`) and each request.
   /// - Throws: `RuntimeError` where a folder cannot be used at all, or no key can be made.
   static func load(
-    identity: IdentityFolder, state: StateFolder, maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder,
-    surroundings: Surroundings = Surroundings(), admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool = { _, _ in false }
+    identity: IdentityFolder, state: StateFolder, damage: String? = nil, maker: Certificate, clock: WallClock, log: DeviceLog,
+    grades: GradeHolder, surroundings: Surroundings = Surroundings(),
+    admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool = { _, _ in false }
   ) async throws(RuntimeError) -> Device {
     do {
-      return try await load((identity, state), maker: maker, clock: clock, log: log, grades: grades, surroundings: surroundings, admitsPeer: admitsPeer)
+      return try await load(
+        (identity, state), damage, maker: maker, clock: clock, log: log, grades: grades, surroundings: surroundings, admitsPeer: admitsPeer)
     } catch let error as RuntimeError {
       throw error
     } catch {
@@ -35,15 +40,17 @@ extension Device {
   }
 
   private static func load(
-    _ folders: (identity: IdentityFolder, state: StateFolder), maker: Certificate, clock: WallClock, log: DeviceLog, grades: GradeHolder,
-    surroundings: Surroundings, admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool
+    _ folders: (identity: IdentityFolder, state: StateFolder), _ damage: String?, maker: Certificate, clock: WallClock, log: DeviceLog,
+    grades: GradeHolder, surroundings: Surroundings, admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool
   ) async throws -> Device {
-    let leftover = Result { try RenewalFolder(state: folders.state).settle() }
     var found = look(folders)
-    take(leftover, &found, log)
+    if let damage { found.damage = damage }
+    // A wipe goes on whatever a renewal left, and a damaged device's folder stays as it was found.
+    if found.damage == nil, found.intent?.kind != .wipe { settleRenewal(folders.state, &found, log) }
     if found.damage == nil, found.intent?.kind == .wipe {
       do throws(Problem) {
-        try await finishWipe(folders, surroundings)
+        found.receipt = try await finishWipe(
+          folders, found.intent?.wipe, key: found.key, serialNumber: found.identity?.serialNumber, surroundings: surroundings)
         found.owner = nil
         log.append(.notice, source: "core", "a wipe that was cut off is complete")
       } catch {
@@ -65,6 +72,7 @@ extension Device {
     if found.damage == nil, let identity = found.identity {
       do {
         state = try restore(identity, owner: found.owner, folder: folders.state, key: key, rules: rules)
+        state.receipt = found.receipt
       } catch let damage as StateDamage {
         found.damage = damage.sentence
       } catch let problem as Problem {
@@ -86,15 +94,19 @@ extension Device {
       folders: folders, deviceKey: key, rules: rules, gate: gate, surroundings: surroundings, clock: clock, log: log, grades: grades, state: state)
   }
 
-  /// What became of a renewal that was under way when the runtime before ended.
-  private static func take(_ leftover: Result<RenewalFolder.Leftover, any Error>, _ found: inout Found, _ log: DeviceLog) {
-    switch leftover {
-    case .success(.nothing): break
-    case .success(.givenUp):
-      log.append(.warning, source: "core", "the new LDevID certificate was not proved before the runtime ended; the present one stays")
-    case .success(.completed): log.append(.notice, source: "core", "a renewal of the LDevID certificate that was cut off is complete")
-    case .failure(let error):
-      found.damage = found.damage ?? (error as? StateDamage)?.sentence ?? (error as? SystemCallError)?.reason ?? "\(error)"
+  /// Ends a renewal that was under way when the runtime before ended.
+  private static func settleRenewal(_ folder: StateFolder, _ found: inout Found, _ log: DeviceLog) {
+    do {
+      switch try RenewalFolder(state: folder).settle() {
+      case .nothing: break
+      case .givenUp:
+        log.append(.warning, source: "core", "the new LDevID certificate was not proved before the runtime ended; the present one stays")
+      case .completed:
+        found.owner = try folder.readOwner()
+        log.append(.notice, source: "core", "a renewal of the LDevID certificate that was cut off is complete")
+      }
+    } catch {
+      found.damage = (error as? StateDamage)?.sentence ?? (error as? SystemCallError)?.reason ?? "\(error)"
     }
   }
 
@@ -115,9 +127,10 @@ extension Device {
     let identity = read(folders.identity.readIdentity)
     let lockOut = read(folders.identity.readLockOut)
     let intent = read(folders.identity.readIntent)
+    let receipt = read(folders.identity.readReceipt)
     // What a wipe was destroying is not looked at: it goes on, whatever is left.
     let owner = intent?.kind == .wipe ? nil : read(folders.state.readOwner)
-    (found.key, found.identity, found.owner, found.lockOut, found.intent) = (key, identity, owner, lockOut, intent)
+    (found.key, found.identity, found.owner, found.lockOut, found.intent, found.receipt) = (key, identity, owner, lockOut, intent, receipt)
     guard found.damage == nil else { return found }
     if intent?.kind == .provision {
       found.damage = "its provisioning was cut off: provision it again"

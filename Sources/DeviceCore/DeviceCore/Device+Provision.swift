@@ -46,7 +46,7 @@ extension Device {
   private func repair(_ identity: StoredIdentity) async throws(Problem) {
     try save { try identityFolder.write(StoredIntent(kind: .provision)) }
     try await surroundings.commitIdentity()
-    try await Device.destroyOwner(stateFolder, surroundings)
+    try Device.destroyOwner(stateFolder)
     try save {
       try identityFolder.removeLockOut()
       try identityFolder.writeDeviceKey(deviceKey)
@@ -54,27 +54,6 @@ extension Device {
     }
     try await surroundings.commitIdentity()
     try save { try identityFolder.removeIntent() }
-    try await surroundings.commitIdentity()
-  }
-
-  /// Empties the owner's folder, as the surroundings have it.
-  static func destroyOwner(_ folder: StateFolder, _ surroundings: Surroundings) async throws(Problem) {
-    if let wipe = surroundings.wipe { return try await wipe() }
-    do {
-      try folder.erase()
-    } catch {
-      throw .unavailable("What the owner left could not be destroyed: \(error).")
-    }
-  }
-
-  /// The rest of a wipe whose intent is durable.
-  static func finishWipe(_ folders: (identity: IdentityFolder, state: StateFolder), _ surroundings: Surroundings) async throws(Problem) {
-    try await destroyOwner(folders.state, surroundings)
-    do {
-      try folders.identity.removeIntent()
-    } catch {
-      throw .unavailable("The end of the wipe could not be written down: \(error).")
-    }
     try await surroundings.commitIdentity()
   }
 }

@@ -23,8 +23,6 @@ struct RenewalState: Sendable {
   var candidate: Candidate?
   /// The certificate that the present one replaced since the runtime started.
   var previous: Certificate?
-  /// Somebody is writing.
-  var isBusy = false
 }
 
 extension Device {
@@ -43,35 +41,54 @@ extension Device {
       previous: renewal.previous.map { CredentialDocument.Certificate($0) })
   }
 
-  /// The request for the next LDevID certificate, PEM: of a fresh key that stays the same until it is answered or the runtime ends.
-  func renewalRequest() throws(Problem) -> String {
+  /// The request for the next LDevID certificate, of a fresh key that stays the same until it is answered or the runtime ends; and, by the key of the
+  /// device's whole life, that it is this device that asks. The LDevID that it shows proves less: its key may be in other hands.
+  ///
+  /// - Parameter binding: what TLS exports for the connection.
+  func renewalOffer(binding: [UInt8]) throws(Problem) -> RenewalOfferDocument {
     guard operationalCredential != nil else { throw notOwned() }
-    return try requestText { () throws(CryptoError) in
+    let request: CertificateRequest
+    do throws(CryptoError) {
       let fresh = try PrivateKey.generateP256()
       let key = renewal.withLockedValue { state in
         let key = state.offered ?? fresh
         state.offered = key
         return key
       }
-      return try OperationalDeviceProfile.request(key: key, device: identifier)
+      request = try OperationalDeviceProfile.request(key: key, device: identifier)
+    } catch {
+      log.append(.error, source: "core", "a certificate request could not be made: \(error)")
+      throw .unavailable("The certificate request could not be made.")
     }
+    return RenewalOfferDocument(
+      deviceId: identifier.text, certificateRequest: request.pem,
+      identity: try identityProof(state.withLockedValue { $0.makerChain }, binding, request: request))
   }
 
   /// Takes the next LDevID certificate as a candidate. The present one serves as before.
   func installRenewal(chainPEM: String, now_ms: UInt64 = BootClock.now_ms()) throws(Problem) {
     guard let authority = owner else { throw notOwned() }
-    let (key, busy) = renewal.withLockedValue { state in
-      defer { if state.offered != nil { state.isBusy = true } }
-      return (state.offered, state.isBusy)
+    // No wipe and no other renewal in between: nothing of this owner's is written after it.
+    try beginOwned(by: authority)
+    defer { end() }
+    let (offered, isProved) = renewal.withLockedValue { ($0.offered, $0.candidate?.isProved ?? false) }
+    // What was proved only goes forward: another one in its place could leave neither.
+    guard !isProved else {
+      throw .conflict("renewal-completing", "The renewal before was proved and is still being written down, which is tried again; the log tells why.")
     }
-    guard let key else {
+    guard let key = offered else {
       throw .conflict("renewal-not-offered", "Ask for the certificate request first (POST /v1/credential/renewal): the device made no key for it yet.")
     }
-    guard !busy else { throw .conflict("renewal-busy", "Another renewal is being written now; try again.") }
-    defer { renewal.withLockedValue { $0.isBusy = false } }
     let known = CertificateRules.Owner(certificate: authority, identifier: OwnerIdentifier(authority: authority))
     let chain = try rules.checkOperationalChain(chainPEM, key: key.publicKey, owner: known)
-    try save { try renewalFolder.begin(key, chain: chainPEM) }
+    do throws(Problem) {
+      try save { try renewalFolder.begin(key, chain: chainPEM) }
+    } catch {
+      // The files of a candidate before may be gone: it cannot be proved any more.
+      renewal.withLockedValue { $0.candidate = nil }
+      credentialsChanged()
+      throw error
+    }
     renewal.withLockedValue { state in
       state.offered = nil
       state.candidate = RenewalState.Candidate(chain: chain, key: key, pem: chainPEM, ends_ms: now_ms + Self.renewalTrial_ms)
@@ -94,36 +111,31 @@ extension Device {
 
   /// Gives up a candidate that nobody proved in time, and tries again what could not be written. Called now and then.
   func checkRenewal(now_ms: UInt64 = BootClock.now_ms()) {
-    let candidate = renewal.withLockedValue { $0.isBusy ? nil : $0.candidate }
-    guard let candidate else { return }
+    guard let candidate = renewal.withLockedValue({ $0.candidate }) else { return }
     if candidate.isProved { return completeRenewal() }
-    guard now_ms >= candidate.ends_ms else { return }
-    let isOurs = renewal.withLockedValue { state in
-      guard !state.isBusy, state.candidate?.isProved == false else { return false }
-      state.isBusy = true
+    guard now_ms >= candidate.ends_ms, beginsRenewal() else { return }
+    defer { end() }
+    let isLate = renewal.withLockedValue { state in
+      guard let candidate = state.candidate, !candidate.isProved, now_ms >= candidate.ends_ms else { return false }
+      state.candidate = nil
       return true
     }
-    guard isOurs else { return }
-    defer { renewal.withLockedValue { $0.isBusy = false } }
+    guard isLate else { return }
     do {
       try renewalFolder.giveUp()
     } catch {
       // The next start gives it up as well.
       log.append(.error, source: "core", "the files of a renewal could not be removed: \(error)")
     }
-    renewal.withLockedValue { $0.candidate = nil }
     log.append(.warning, source: "core", "the new LDevID certificate was not proved in \(Self.renewalTrial_ms / 60_000) min; the present one stays")
     credentialsChanged()
   }
 
   private func completeRenewal() {
-    let candidate: RenewalState.Candidate? = renewal.withLockedValue { state in
-      guard !state.isBusy, let candidate = state.candidate, candidate.isProved else { return nil }
-      state.isBusy = true
-      return candidate
-    }
-    guard let candidate, let former = operationalCredential?.chain.first else { return }
-    defer { renewal.withLockedValue { $0.isBusy = false } }
+    guard beginsRenewal() else { return }
+    defer { end() }
+    // A wipe in between has taken it away.
+    guard let candidate = renewal.withLockedValue({ $0.candidate }), candidate.isProved, let former = operationalCredential?.chain.first else { return }
     do {
       try renewalFolder.complete(candidate.key, chain: candidate.pem)
     } catch {
@@ -137,6 +149,16 @@ extension Device {
     }
     log.append(.notice, source: "core", "the LDevID certificate was renewed; it is valid until \(rfc3339(candidate.chain.first?.notAfter_s ?? 0))")
     credentialsChanged(isAdopted: true)
+  }
+
+  /// False where the device has no owner, or another change of its life is under way, after which `checkRenewal` tries again. `end` follows where true.
+  private func beginsRenewal() -> Bool {
+    do throws(Problem) {
+      _ = try begin([.owned])
+      return true
+    } catch {
+      return false
+    }
   }
 
   private func notOwned() -> Problem { .conflict("life-cycle-state", "The device is \(standing.phase.rawValue); only an owned one has an LDevID.") }

@@ -1,4 +1,5 @@
 import Foundations
+import Identity
 import LocalAPI
 
 extension Device {
@@ -10,6 +11,6 @@ extension Device {
     defer { end() }
     try await order()
     log.append(.notice, source: "core", "\(caller) released the device to a new owner: it is wiped")
-    try await wipe(connection: connection)
+    try await wipe(.owner, connection: connection)
   }
 }

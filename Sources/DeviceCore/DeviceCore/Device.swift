@@ -40,6 +40,10 @@ final class Device: Sendable {
     var identity: StoredIdentity?
     /// The IDevID chain of a device that was provisioned.
     var makerChain: [Certificate] = []
+    /// Of the last wipe.
+    var receipt: StoredReceipt?
+    /// It was wiped, and the machine restarts: nothing of its life changes any more.
+    var isEnding = false
     var generation: UInt64 = 1
     /// One change of the life cycle at a time.
     var isChanging = false
@@ -49,8 +53,10 @@ final class Device: Sendable {
   struct Surroundings: Sendable {
     /// Makes durable what was written to the identity folder, where the board keeps that in memory and seals its content elsewhere.
     var commitIdentity: @Sendable () async throws(Problem) -> Void = {}
-    /// Destroys what the owner left, beyond repair; nil empties the state folder. It may be called again after it was cut off.
-    var wipe: (@Sendable () async throws(Problem) -> Void)?
+    /// Of the storage, which the board destroys when the machine restarts after a wipe; nil where it keeps nothing that could be destroyed.
+    var identityEpoch: UInt64?
+    /// What the storage's keys are sealed with, in the word of the API.
+    var rootOfTrust = "none"
     /// A clock that never goes back, in milliseconds.
     var now_ms: @Sendable () -> UInt64 = BootClock.now_ms
   }
@@ -143,17 +149,34 @@ final class Device: Sendable {
     }
   }
 
-  /// What a connection's certificate is worth now; asked on every request and every event of a stream.
+  /// What a connection's certificate is worth at the moment of asking: on every request and every event of a stream. Names, form and role are judged
+  /// here, once, for they stay as they are for as long as the device's state does; dates, revocation, grade and presence each time.
   ///
   /// - Parameters:
   ///   - generation: of the credentials that its handshake was made with.
-  ///   - isNew: its handshake was completed just now.
-  func judge(_ peer: Certificate, generation: UInt64, isNew: Bool = false) -> CallerDecision {
-    let now = state.withLockedValue { ($0.standing, $0.generation) }
-    guard generation == now.1 else { return .refused(reason: "The device's state has changed since you connected; connect again.") }
-    if let refusal = peer.refusal(at: clock.now_s()) ?? revocations.refusal(of: peer) { return .refused(reason: refusal.reason) }
-    return rules.caller(peer, phase: now.0.phase, owner: now.0.owner, grade: grades.grade, isPresent: gate.presence.isOpen, isNew: isNew)
+  ///   - isNew: whether its handshake was completed just now.
+  func judge(of peer: Certificate, generation: UInt64) -> @Sendable (_ isNew: Bool) -> CallerDecision {
+    let standing = state.withLockedValue { $0.generation == generation ? $0.standing : nil }
+    guard let standing else { return { _ in Self.outdated } }
+    let identity: CallerIdentity
+    do {
+      identity = try rules.identity(peer, phase: standing.phase, owner: standing.owner)
+    } catch {
+      let reason = error.reason
+      return { _ in .refused(reason: reason) }
+    }
+    let decision = rules.caller(identity, serial: peer.serial?.description)
+    return { [self] isNew in
+      guard state.withLockedValue({ $0.generation }) == generation else { return Self.outdated }
+      let refusal =
+        peer.refusal(at: clock.now_s()) ?? revocations.refusal(of: peer)
+        ?? rules.refusal(of: identity, phase: standing.phase, grade: grades.grade, isPresent: gate.presence.isOpen, isNew: isNew)
+      if let refusal { return .refused(reason: refusal.reason) }
+      return decision
+    }
   }
+
+  private static let outdated = CallerDecision.refused(reason: "The device's state has changed since you connected; connect again.")
 
   // MARK: Changes
 
@@ -172,6 +195,7 @@ final class Device: Sendable {
   func begin(_ phases: Set<LifeCyclePhase>) throws(Problem) -> LifeCyclePhase {
     let result: Result<LifeCyclePhase, Problem> = state.withLockedValue { state in
       guard phases.contains(state.standing.phase) else { return .failure(Self.wrongPhase(state.standing, phases)) }
+      guard !state.isEnding else { return .failure(.restarting) }
       guard !state.isChanging else {
         return .failure(.conflict("life-cycle-busy", "Another request is changing the device's state now; try again."))
       }

@@ -14,6 +14,7 @@ final class DeviceHub: Sendable {
     var linkUp = false
     var lease: NetworkLease?
     var rootOfTrust = RootOfTrustReport(kind: .none, manufacturer: "", secureBootState: [])
+    var storage = StorageReport(state: .volatile, reason: "the supervisor did not say")
   }
 
   private struct Line {

@@ -6,9 +6,7 @@ import SupervisorLink
 extension DeviceServiceAdapter {
   func credential() throws(Problem) -> CredentialDocument { try device.credential() }
 
-  func renewalOffer() async throws(Problem) -> RenewalOfferDocument {
-    RenewalOfferDocument(deviceId: device.identifier.text, certificateRequest: try device.renewalRequest())
-  }
+  func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument { try device.renewalOffer(binding: binding) }
 
   func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument {
     try device.installRenewal(chainPEM: request.certificateChain)

@@ -17,6 +17,7 @@ struct DeviceServiceAdapter: DeviceService {
   let cloudDesk: CloudDesk
   let revocationDesk: RevocationDesk
   let peerDesk: PeerDesk
+  let auditDesk: AuditDesk
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -31,7 +32,8 @@ struct DeviceServiceAdapter: DeviceService {
     return StatusDocument(
       state: LifeCycleState(device.standing.phase), uptimeMilliseconds: BootClock.now_ms(), startCount: facts.startCount,
       startCause: facts.startCause.word, bootPhases: facts.phases.map(StatusDocument.Phase.init), network: StatusDocument.Network(facts),
-      rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), memory: .init(residentBytes: residentMemory_bytes()),
+      rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), storage: StatusDocument.Storage(facts.storage),
+      memory: .init(residentBytes: residentMemory_bytes()),
       time: rfc3339(clock.now_s()))
   }
 
@@ -86,6 +88,9 @@ struct DeviceServiceAdapter: DeviceService {
     try await revocationDesk.put(request, caller: caller, serial: serial)
   }
 
+  func audit(after: UInt64) async throws(Problem) -> AuditDocument { try await auditDesk.page(after: after) }
+  func setAudit(_ setting: AuditSetting, caller: String) async throws(Problem) -> AuditSetting { try auditDesk.set(setting, caller: caller) }
+
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
     ProvisioningDocument(
       deviceId: device.identifier.text, certificateRequest: try device.provisioningRequest(), hardwareModel: configuration.hardwareModel,
@@ -95,6 +100,7 @@ struct DeviceServiceAdapter: DeviceService {
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument {
     try await device.provision(
       serialNumber: request.serialNumber, chainPEM: request.certificateChain, label: request.label, connection: connection)
+    auditDesk.note(AuditEvent(.provisioned))
     return lifeCycle()
   }
 
@@ -109,6 +115,8 @@ struct DeviceServiceAdapter: DeviceService {
     try await device.claim(order, permissions)
     return lifeCycle()
   }
+
+  func receipt() throws(Problem) -> WipeReceiptDocument { try device.receipt() }
 
   func lifeCycle() -> LifeCycleDocument {
     let standing = device.standing
@@ -175,14 +183,19 @@ extension StatusDocument.Network {
 
 extension StatusDocument.RootOfTrust {
   init(_ report: RootOfTrustReport) {
-    let kind =
-      switch report.kind {
-      case .none: "none"
-      case .tpm2: "tpm2"
-      case .development: "development"
-      }
     self.init(
-      kind: kind, manufacturer: report.manufacturer, secureBootState: report.secureBootState.isEmpty ? nil : hexadecimal(report.secureBootState))
+      kind: report.kind.word, manufacturer: report.manufacturer, secureBootState: report.secureBootState.isEmpty ? nil : hexadecimal(report.secureBootState))
+  }
+}
+
+extension RootOfTrustReport.Kind {
+  /// The word of the API.
+  var word: String {
+    switch self {
+    case .none: "none"
+    case .tpm2: "tpm2"
+    case .development: "development"
+    }
   }
 }
 

@@ -37,9 +37,11 @@ struct StoredIntent: Codable, Equatable {
 
   var version = Self.currentVersion
   var kind: Kind
+  /// What is known of a wipe.
+  var wipe: StoredWipe?
 }
 
-/// What survives a wipe: `device.key` (PKCS #8, PEM), `identity.json`, `lockout.json`, `intent.json`.
+/// What survives a wipe: `device.key` (PKCS #8, PEM), `identity.json`, `lockout.json`, `intent.json`, `receipt.json`.
 ///
 /// A board may keep the folder in memory and seal its content elsewhere: what was written counts once `Device.Surroundings.commitIdentity` has returned.
 struct IdentityFolder: Sendable {
@@ -47,6 +49,7 @@ struct IdentityFolder: Sendable {
   private static let identity = "identity.json"
   private static let lockOut = "lockout.json"
   private static let intent = "intent.json"
+  private static let receipt = "receipt.json"
 
   let folder: PrivateFolder
 
@@ -78,4 +81,11 @@ struct IdentityFolder: Sendable {
   }
   func write(_ intent: StoredIntent) throws { try folder.write(intent, Self.intent) }
   func removeIntent() throws { try folder.remove(Self.intent) }
+
+  func readReceipt() throws -> StoredReceipt? {
+    guard let stored = try folder.read(StoredReceipt.self, Self.receipt, as: "the receipt of the last wipe") else { return nil }
+    try folder.check(version: stored.version, is: StoredReceipt.currentVersion, of: Self.receipt)
+    return stored
+  }
+  func write(_ receipt: StoredReceipt) throws { try folder.write(receipt, Self.receipt) }
 }

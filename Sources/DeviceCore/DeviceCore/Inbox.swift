@@ -51,6 +51,7 @@ final class Inbox: Sendable {
         state.linkFollower?(up)
       }
     case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
+    case .storage(let report): hub.update { $0.storage = report }
     case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
     case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
     case .grade(let report): grades.take(report)

@@ -109,16 +109,17 @@ final class PeerBook: Sendable {
   /// The owner is gone, and the file with it.
   func forget() { state.withLockedValue { $0 = State() } }
 
-  /// The list is this one from now on; `device`, about whom it was changed, asks no more.
+  /// The list is this one from now on, even where it cannot be written: what the owner takes away is gone at once. `device`, about whom it was changed,
+  /// asks no more.
   func replace(_ entries: [PeerEntry], about device: DeviceIdentifier) throws {
     let sorted = entries.sorted { $0.device.text < $1.device.text }
     let stored = sorted.map {
       StoredPeers.Peer(deviceId: $0.device.text, address: $0.destination?.address.description, port: $0.destination?.port, scope: $0.scope.texts)
     }
-    try folder.write(StoredPeers(peers: stored), Self.file)
     state.withLockedValue { state in
       state.entries = sorted
       state.asking[device] = nil
     }
+    try folder.write(StoredPeers(peers: stored), Self.file)
   }
 }

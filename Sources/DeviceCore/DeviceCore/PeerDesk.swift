@@ -15,8 +15,7 @@ final class PeerDesk: Sendable {
     var isQuiet = false
     /// One change of the list at a time.
     var isChanging = false
-    /// What was told last of each link, so that a peer that is not there is one event and not one a minute.
-    var told: [DeviceIdentifier: String] = [:]
+    var news = PeerNews()
     var withdrawn: (@Sendable () -> Void)?
   }
   private let book: PeerBook
@@ -34,9 +33,11 @@ final class PeerDesk: Sendable {
     self.hub = hub
     self.statements = statements
     self.rules = rules
+    // A wipe that was cut off is complete by now, and took the file that the book was read from.
+    if device.owner == nil { book.forget() }
     link = PeerLink(device: device.identifier, group: group, clock: clock) {
       guard let credential = device.operationalCredential, let owner = device.owner else { return nil }
-      return PeerCredential(chain: credential.chain, key: credential.key, owner: owner)
+      return PeerCredential(chain: credential.chain, key: credential.key, owner: owner, withdrawal: device.revocations.refusal)
     }
     link.onChange { [weak self] peer, status in self?.linkChanged(peer, status) }
   }
@@ -52,17 +53,24 @@ final class PeerDesk: Sendable {
     use()
   }
 
-  /// In quarantine and beyond nobody is asked anything.
+  /// In quarantine and beyond nobody is asked anything, and no packet of the kind gets out: the supervisor tells when that is over.
   func gradeChanged(_ grade: Grade) {
-    state.withLockedValue { $0.isQuiet = grade >= .quarantined }
+    state.withLockedValue { state in
+      state.isQuiet = grade >= .quarantined
+      if state.isQuiet { state.declared = .none }
+    }
     use()
   }
 
-  /// The device has another owner, or none: then it has no peers.
+  /// The device has another owner, or none: the peers of the one before are none of its own.
   func ownerChanged() {
-    if device.owner == nil { book.forget() }
+    book.forget()
+    state.withLockedValue { $0.news = PeerNews() }
     use()
   }
+
+  /// The device has another LDevID: peers see it in a new connection, and the one before in none.
+  func credentialChanged() { link.credentialChanged() }
 
   func stop() { link.follow([:]) }
 
@@ -90,7 +98,7 @@ final class PeerDesk: Sendable {
     }
     guard status.state == .connected || status.state == .refused else { return }
     let words = "\(status.state.rawValue) \(status.failure?.code ?? "")"
-    if state.withLockedValue({ $0.told.updateValue(words, forKey: peer) }) != words { tell(peer, status.state.rawValue, status.failure) }
+    if state.withLockedValue({ $0.news.take(peer, words, now_ms: BootClock.now_ms()) }) { tell(peer, status.state.rawValue, status.failure) }
   }
 
   private func tell(_ peer: DeviceIdentifier, _ word: String, _ failure: PeerLinkError? = nil) {
@@ -128,6 +136,7 @@ final class PeerDesk: Sendable {
     }
     guard begins else { throw .conflict("peers-busy", "Another request is changing the list of peers now; try again.") }
     defer { state.withLockedValue { $0.isChanging = false } }
+    let owner = device.owner
     var entries = book.entries
     try edit(&entries)
     guard let destinations = PeerDestinations(entries.compactMap(\.destination)) else {
@@ -136,17 +145,18 @@ final class PeerDesk: Sendable {
         field: "address")
     }
     try await statements.send(.setPeers, request, body: destinations.encoded)
-    do {
-      try book.replace(entries, about: peer)
-    } catch {
-      hub.log.append(.error, source: "peers", "the list of peers could not be written: \(error)")
-      throw .unavailable("The device could not keep the list of peers; tell it again.")
-    }
+    // A wipe may have come in between: nothing of this owner's is written after it.
+    try device.beginOwned(by: owner)
+    defer { device.end() }
+    let written = Result { try book.replace(entries, about: peer) }
     hub.log.append(.notice, source: "peers", "\(caller): peer \(peer) \(word)")
-    state.withLockedValue { $0.told[peer] = nil }
+    state.withLockedValue { $0.news.forget(peer) }
     tell(peer, word)
     use()
     state.withLockedValue { $0.withdrawn }?()
+    guard case .failure(let error) = written else { return }
+    hub.log.append(.error, source: "peers", "the list of peers could not be written: \(error)")
+    throw .unavailable("The list of peers counts now, and could not be written: after the device's next start the former one would count. Tell it again.")
   }
 
   func document() -> PeersDocument {

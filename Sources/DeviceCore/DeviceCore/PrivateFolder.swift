@@ -1,5 +1,4 @@
 import Crypto
-import FoundationEssentials
 import Foundations
 
 /// A folder of small files that only the runtime's user may read, each replaced as a whole, mode 0600.
@@ -18,16 +17,14 @@ struct PrivateFolder: Sendable {
   func read<Document: Decodable>(_ type: Document.Type, _ name: String, as what: String) throws -> Document? {
     guard let bytes = try AtomicFile.read(file(name), maximum_bytes: Self.documentMaximum_bytes) else { return nil }
     do {
-      return try JSONDecoder().decode(type, from: Data(bytes))
+      return try jsonDocument(type, from: bytes)
     } catch {
       throw damage("\(file(name)) cannot be read as \(what)")
     }
   }
 
   func write(_ document: some Encodable, _ name: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    try AtomicFile.replace(file(name), with: Array(try encoder.encode(document)), onStep: onStep)
+    try AtomicFile.replace(file(name), with: try jsonText(document), onStep: onStep)
   }
 
   func readKey(_ name: String) throws -> PrivateKey? {

@@ -63,6 +63,9 @@ public struct ProductStore: Sendable {
     }
   }
 
+  /// Whether there is data that cannot be used.
+  var isDamaged: Bool { if case .failure(let error) = vault { error.code != "kind-unknown" } else { false } }
+
   /// Runs `body` where it may wait.
   private func run<Value: Sendable>(_ body: @escaping @Sendable (Vault) throws(VaultError) -> Value) async throws(VaultError) -> Value {
     let vault = try vault.get()

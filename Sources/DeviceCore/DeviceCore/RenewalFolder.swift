@@ -21,7 +21,7 @@ struct StoredRenewal: Codable, Equatable {
 /// that a cut at any moment leaves one of the two:
 ///
 /// 1. `renewal.key`, then `renewal.json` (proving). A cut: the next start removes both.
-/// 2. `renewal.json` (proved): the moment that counts.
+/// 2. `renewal.key` again, then `renewal.json` (proved): the moment that counts.
 /// 3. `operational.key`, then `owner.json` with its chain. A cut: the next start does both again.
 /// 4. `renewal.json` is removed, then `renewal.key`. A cut: the next start removes what is left.
 struct RenewalFolder: Sendable {
@@ -38,8 +38,9 @@ struct RenewalFolder: Sendable {
     try folder.write(StoredRenewal(phase: .proving, chain: chain), Self.renewal)
   }
 
-  /// The candidate was proved: it is the credential now.
+  /// The candidate was proved: it is the credential now. Its key once more, so that the two files belong together whatever lay there.
   func complete(_ key: PrivateKey, chain: String) throws {
+    try folder.write(key, Self.key)
     try folder.write(StoredRenewal(phase: .proved, chain: chain), Self.renewal)
     try replace(key, chain)
   }

@@ -12,6 +12,7 @@ final class RevocationHolder: Sendable {
   }
   private let state = NIOLockedValueBox(State.none)
 
+  var isUnreadable: Bool { state.withLockedValue { if case .unreadable = $0 { true } else { false } } }
   var list: CertificateRevocationList? { state.withLockedValue { if case .list(let list) = $0 { list } else { nil } } }
 
   func become(_ new: State) { state.withLockedValue { $0 = new } }

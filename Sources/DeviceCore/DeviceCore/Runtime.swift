@@ -89,10 +89,16 @@ struct Runtime {
     let stateFolder = StateFolder(path: configuration.stateFolder)
     let peerBook = PeerBook(folder: stateFolder.folder, log: log)
     let device = try await Device.load(
-      identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, maker: try makerAuthority(), clock: clock, log: log,
-      grades: grades, admitsPeer: { peerBook.admits($0, isNew: $1) })
+      identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, damage: hub.facts.storage.damage,
+      maker: try makerAuthority(), clock: clock, log: log, grades: grades, surroundings: surroundings(supervisor, hub.facts.storage),
+      admitsPeer: { peerBook.admits($0, isNew: $1) })
     inbox.followButton(device.gate.presence)
-    device.gate.onEvent { hub.events.append(.claim($0)) }
+    let auditDesk = AuditDesk(
+      device: device, folder: stateFolder.folder, auditFolder: configuration.auditFolder, supervisor: supervisor, threads: storageThreads, log: log)
+    device.gate.onEvent {
+      hub.events.append(.claim($0))
+      auditDesk.note($0)
+    }
     let statements = StatementDesk(supervisor: supervisor)
     let cloudHost = CloudHost(device: device, hub: hub, supervisor: supervisor, threads: threads)
     let cloudLink = CloudLink(device: device.identifier, host: cloudHost, clock: clock)
@@ -105,7 +111,7 @@ struct Runtime {
     defer { peerDesk.stop() }
     let service = DeviceServiceAdapter(
       device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
-      revocationDesk: revocationDesk, peerDesk: peerDesk)
+      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk)
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,
@@ -126,6 +132,7 @@ struct Runtime {
       }
       if device.owner == nil { cloudDesk.forget() }
       revocationDesk.ownerChanged()
+      auditDesk.ownerChanged()
       cloudLink.credentialChanged()
       peerDesk.ownerChanged()
     }
@@ -135,7 +142,10 @@ struct Runtime {
       } catch {
         inbox.finish(.failed("the new credential cannot be served: \(error)"))
       }
-      if isAdopted { cloudLink.credentialChanged() }
+      guard isAdopted else { return }
+      cloudLink.credentialChanged()
+      peerDesk.credentialChanged()
+      auditDesk.note(AuditEvent(.credentialRenewed))
     }
     let store = try await ProductStore.open(
       folder: configuration.stateFolder, kinds: product.description.kinds, threads: storageThreads, clock: clock, log: log)
@@ -143,6 +153,7 @@ struct Runtime {
     let address = try await listener.start(host: configuration.host, port: configuration.port)
     log.append(.notice, source: "core", "serving \(address)")
     supervisor.send(.ready)
+    auditDesk.noteServing(store: store)
     configuration.onListening?(address.ipAddress ?? "", address.port ?? 0)
 
     let ending = try await withThrowingTaskGroup(of: Ending?.self) { tasks in
@@ -177,6 +188,24 @@ struct Runtime {
     await addressClient?.stop()
     await store.close(log)
     try await end(ending, listener, supervisor, log)
+  }
+
+  /// The supervisor makes durable what the identity folder holds; where nothing outlives the boot, it says so at once.
+  private func surroundings(_ supervisor: SupervisorClient, _ storage: StorageReport) -> Device.Surroundings {
+    var surroundings = Device.Surroundings(commitIdentity: { () async throws(Problem) in
+      let outcome: RequestOutcome
+      do throws(SupervisorError) {
+        outcome = try await supervisor.request(deadline_ms: SupervisorClient.commitDeadline_ms) { .commitIdentity(request: $0) }
+      } catch {
+        throw .unavailable("The identity could not be kept: \(error.reason).")
+      }
+      guard outcome == .done else { throw .unavailable("The identity could not be kept: \(outcome); the log tells why.") }
+    })
+    if storage.state == .open {
+      surroundings.identityEpoch = storage.identityEpoch
+      surroundings.rootOfTrust = storage.rootOfTrust.word
+    }
+    return surroundings
   }
 
   private func startAddressClient(

@@ -31,7 +31,8 @@ struct StatementDesk: Sendable {
   func askForWipe() async throws(Problem) {
     let outcome: RequestOutcome
     do throws(SupervisorError) {
-      outcome = try await supervisor.request { .wipeByLabel(request: $0) }
+      // It is recorded and written down, by workers, before it is allowed.
+      outcome = try await supervisor.request(deadline_ms: SupervisorClient.commitDeadline_ms) { .wipeByLabel(request: $0) }
     } catch {
       throw .unavailable("The supervisor could not be asked for a wipe: \(error.reason).")
     }
@@ -48,7 +49,9 @@ struct StatementDesk: Sendable {
     let statement = try statement(kind, request, body: body)
     let outcome: RequestOutcome
     do throws(SupervisorError) {
-      outcome = try await supervisor.request(deadline_ms: SupervisorClient.statementDeadline_ms) { .statement(request: $0, statement) }
+      outcome = try await supervisor.request(
+        deadline_ms: kind == .transfer ? SupervisorClient.commitDeadline_ms : SupervisorClient.statementDeadline_ms
+      ) { .statement(request: $0, statement) }
     } catch {
       throw .unavailable("The statement could not be passed on: \(error.reason).")
     }

@@ -29,6 +29,8 @@ final class SupervisorClient: Sendable {
   static let answerDeadline_ms: Int64 = 2_000
   /// A worker of the supervisor's checks three signatures before it answers about a statement.
   static let statementDeadline_ms: Int64 = 10_000
+  /// Keeping the identity is a worker's job of at most 15 s, and one that runs already is waited for.
+  static let commitDeadline_ms: Int64 = 35_000
   /// Requests without answer at one time.
   static let maximumRequests = 64
 

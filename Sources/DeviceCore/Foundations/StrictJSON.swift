@@ -5,12 +5,6 @@ package struct JSONScanError: Error, Equatable {
   package let field: String?
 }
 
-/// What a decoder does not tell: the members of the outermost object, after a check of the whole text.
-package struct JSONOutline: Equatable {
-  /// The member names of the outermost object, in their order; nil where the outermost value is no object.
-  package let memberNames: [String]?
-}
-
 /// Checks JSON text (RFC 8259) more strictly than a decoder does: valid UTF-8, no byte order mark, no nesting beyond `maximumDepth`, no name
 /// twice in one object (RFC 8259 section 4 leaves its meaning open), no unpaired surrogates, nothing after the value.
 ///
@@ -24,13 +18,19 @@ package func scanJSON(_ bytes: [UInt8], maximumDepth: Int) -> Result<JSONOutline
   }
 }
 
-private struct JSONScanner {
+struct JSONScanner {
   let bytes: [UInt8]
   let maximumDepth: Int
   private var index = 0
-  /// One entry for each open array (nil) or object (the names seen in it).
-  private var open: [Set<String>?] = []
-  private var outermostNames: [String]?
+  private var nodes: [JSONOutline.Node] = []
+  /// Each open array or object.
+  private var open: [Open] = []
+
+  private struct Open {
+    let node: Int
+    /// Of an object, nil for an array.
+    var names: SeenNames?
+  }
 
   init(bytes: [UInt8], maximumDepth: Int) {
     self.bytes = bytes
@@ -40,36 +40,34 @@ private struct JSONScanner {
   private enum Expectation { case value, valueOrEnd, nameOrEnd, name, commaOrEnd }
 
   mutating func scan() throws(JSONScanError) -> JSONOutline {
-    guard String(validating: bytes, as: UTF8.self) != nil else { throw failure("The text is not valid UTF-8.") }
+    guard bytes.count <= JSONOutline.text_bytes else { throw failure("The text is too long.") }
+    guard bytes.allSatisfy({ $0 < 0x80 }) || String(validating: bytes, as: UTF8.self) != nil else { throw failure("The text is not valid UTF-8.") }
+    // Rarely more: a value has about eight characters.
+    nodes.reserveCapacity(bytes.count / 8 + 4)
     var expectation = Expectation.value
     while true {
       skipSpace()
       switch expectation {
       case .value, .valueOrEnd:
         if expectation == .valueOrEnd, peek() == UInt8(ascii: "]") {
-          index += 1
-          open.removeLast()
+          close()
         } else if let next = try scanValueStart() {
           expectation = next
           continue
         }
-      case .nameOrEnd where peek() == UInt8(ascii: "}"):
-        index += 1
-        open.removeLast()
+      case .nameOrEnd where peek() == UInt8(ascii: "}"): close()
       case .nameOrEnd, .name:
         try scanName()
         expectation = .value
         continue
       case .commaOrEnd:
-        guard let isObject = open.last.map({ $0 != nil }) else { throw failure("Text follows the value.") }
+        guard let isObject = open.last.map({ $0.names != nil }) else { throw failure("Text follows the value.") }
         switch peek() {
         case UInt8(ascii: ","):
           index += 1
           expectation = isObject ? .name : .value
           continue
-        case UInt8(ascii: isObject ? "}" : "]"):
-          index += 1
-          open.removeLast()
+        case UInt8(ascii: isObject ? "}" : "]"): close()
         default: throw failure("A comma or the end of the \(isObject ? "object" : "array") is missing.")
         }
       }
@@ -77,10 +75,22 @@ private struct JSONScanner {
       skipSpace()
       if open.isEmpty {
         guard index == bytes.count else { throw failure("Text follows the value.") }
-        return JSONOutline(memberNames: outermostNames)
+        return JSONOutline(bytes: bytes, nodes: nodes)
       }
       expectation = .commaOrEnd
     }
+  }
+
+  private mutating func add(_ kind: JSONOutline.Node.Kind, from start: Int, to end: Int) {
+    nodes.append(JSONOutline.Node(kind: kind, start: Int32(start), end: Int32(end), next: Int32(nodes.count + 1)))
+  }
+
+  /// At the end of the innermost array or object.
+  private mutating func close() {
+    index += 1
+    guard let closed = open.popLast() else { return }
+    nodes[closed.node].end = Int32(index)
+    nodes[closed.node].next = Int32(nodes.count)
   }
 
   /// Reads a scalar and returns nil, or enters an array or object and returns what may come next.
@@ -91,14 +101,14 @@ private struct JSONScanner {
         throw JSONScanError(code: "json-too-deep", detail: "Arrays and objects may nest at most \(maximumDepth) deep.", field: nil)
       }
       let isObject = peek() == UInt8(ascii: "{")
-      if isObject && open.isEmpty { outermostNames = [] }
-      open.append(isObject ? .some([]) : .none)
+      open.append(Open(node: nodes.count, names: isObject ? SeenNames() : nil))
+      add(isObject ? .object : .array, from: index, to: index)
       index += 1
       return isObject ? .nameOrEnd : .valueOrEnd
-    case UInt8(ascii: "\""): _ = try scanString()
-    case UInt8(ascii: "t"): try scanWord("true")
-    case UInt8(ascii: "f"): try scanWord("false")
-    case UInt8(ascii: "n"): try scanWord("null")
+    case UInt8(ascii: "\""): try scanString()
+    case UInt8(ascii: "t"): try scanWord("true", .yes)
+    case UInt8(ascii: "f"): try scanWord("false", .no)
+    case UInt8(ascii: "n"): try scanWord("null", .null)
     case UInt8(ascii: "-"): try scanNumber()
     case let digit? where (0x30...0x39).contains(digit): try scanNumber()
     case nil: throw failure("The text ends where a value is missing.")
@@ -109,26 +119,25 @@ private struct JSONScanner {
 
   private mutating func scanName() throws(JSONScanError) {
     guard peek() == UInt8(ascii: "\"") else { throw failure("The name of a member is missing.") }
-    let name = try scanString()
-    guard var names = open.removeLast() else { throw failure("A member stands outside an object.") }
-    guard names.insert(name).inserted else {
+    let name = try scanName(from: index)
+    guard let object = open.indices.last, open[object].names?.insert(name) == true else {
       throw JSONScanError(code: "field-duplicate", detail: "The field \(name) stands twice in one object.", field: name)
     }
-    open.append(names)
-    if open.count == 1 { outermostNames?.append(name) }
     skipSpace()
     guard peek() == UInt8(ascii: ":") else { throw failure("A colon is missing after the name \(name).") }
     index += 1
   }
 
-  private mutating func scanWord(_ word: StaticString) throws(JSONScanError) {
-    let text = word.description.utf8
+  private mutating func scanWord(_ word: String, _ kind: JSONOutline.Node.Kind) throws(JSONScanError) {
+    let text = word.utf8
     guard bytes[index...].starts(with: text) else { throw failure("A value is missing.") }
+    add(kind, from: index, to: index + text.count)
     index += text.count
   }
 
   /// RFC 8259 section 6.
   private mutating func scanNumber() throws(JSONScanError) {
+    let start = index
     if peek() == UInt8(ascii: "-") { index += 1 }
     let leadingZero = peek() == UInt8(ascii: "0")
     let digits = skipDigits()
@@ -142,6 +151,7 @@ private struct JSONScanner {
       if peek() == UInt8(ascii: "+") || peek() == UInt8(ascii: "-") { index += 1 }
       guard skipDigits() > 0 else { throw failure("A number is malformed.") }
     }
+    add(.number, from: start, to: index)
   }
 
   private mutating func skipDigits() -> Int {
@@ -150,20 +160,48 @@ private struct JSONScanner {
     return index - start
   }
 
-  /// Reads a string and returns it unescaped, so that two spellings of one name count as one (RFC 8259 section 8.3).
-  private mutating func scanString() throws(JSONScanError) -> String {
+  private mutating func scanString() throws(JSONScanError) {
     index += 1
-    var text: [UInt8] = []
+    let start = index
+    var kind = JSONOutline.Node.Kind.string
     while let byte = peek() {
       index += 1
       switch byte {
-      case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
-      case UInt8(ascii: "\\"): text += Array(String(try scanEscape()).utf8)
+      case UInt8(ascii: "\""): return add(kind, from: start, to: index - 1)
+      case UInt8(ascii: "\\"):
+        kind = .escapedString
+        _ = try scanEscape()
       case 0..<0x20: throw failure("A string holds a control character.")
-      default: text.append(byte)
+      default: break
       }
     }
     throw failure("A string has no end.")
+  }
+
+  /// Reads a string and returns it unescaped, so that two spellings of one name count as one (RFC 8259 section 8.3).
+  private mutating func scanName(from quote: Int) throws(JSONScanError) -> String {
+    try scanString()
+    let start = quote + 1
+    guard nodes.last?.kind == .escapedString else { return String(decoding: bytes[start..<(index - 1)], as: UTF8.self) }
+    return Self.unescaped(bytes, from: start)
+  }
+
+  /// What a string says, of a text that was scanned before.
+  ///
+  /// - Parameter start: after the opening quote.
+  static func unescaped(_ bytes: [UInt8], from start: Int) -> String {
+    var scanner = JSONScanner(bytes: bytes, maximumDepth: 0)
+    scanner.index = start
+    var text: [UInt8] = []
+    while let byte = scanner.peek(), byte != UInt8(ascii: "\"") {
+      scanner.index += 1
+      if byte != UInt8(ascii: "\\") {
+        text.append(byte)
+      } else if let scalar = try? scanner.scanEscape() {
+        text += Array(String(scalar).utf8)
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
   }
 
   private mutating func scanEscape() throws(JSONScanError) -> Unicode.Scalar {
@@ -212,5 +250,21 @@ private struct JSONScanner {
 
   private func failure(_ detail: String) -> JSONScanError {
     JSONScanError(code: "json-invalid", detail: "\(detail) (at byte \(min(index, bytes.count)))", field: nil)
+  }
+}
+
+/// The names that an object has so far. Most have few, which a set would only make dear.
+private struct SeenNames {
+  private static let few = 8
+  private var first: [String] = []
+  private var all: Set<String> = []
+
+  /// Whether it was not there before.
+  mutating func insert(_ name: String) -> Bool {
+    guard all.isEmpty else { return all.insert(name).inserted }
+    guard !first.contains(name) else { return false }
+    first.append(name)
+    if first.count > Self.few { all = Set(first) }
+    return true
   }
 }

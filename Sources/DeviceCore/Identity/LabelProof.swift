@@ -53,6 +53,12 @@ public enum IdentityProof {
   public static func signedBytes(device: DeviceIdentifier, binding: [UInt8]) -> [UInt8] {
     Array("haechi-identity-1".utf8) + [0] + deviceBytes(device) + binding
   }
+
+  /// As above, of the request for a certificate too: `haechi-renewal-1`, a zero byte, the device's id, the exporter value, the SHA-256 of `request` (DER).
+  /// Who holds no more than a former LDevID key of the device's gets no new certificate by it.
+  public static func signedBytes(device: DeviceIdentifier, binding: [UInt8], request: CertificateRequest) -> [UInt8] {
+    Array("haechi-renewal-1".utf8) + [0] + deviceBytes(device) + binding + sha256(request.der)
+  }
 }
 
 /// A device identifier is 20 hexadecimal digits, so it always has these 10 bytes.

@@ -49,10 +49,13 @@ public struct RenewalOfferDocument: Codable, Sendable, Equatable {
   public var deviceId: String
   /// PKCS #10, PEM, of a fresh key.
   public var certificateRequest: String
+  /// Of this connection and this request.
+  public var identity: IdentityProofDocument
 
-  public init(deviceId: String, certificateRequest: String) {
+  public init(deviceId: String, certificateRequest: String, identity: IdentityProofDocument) {
     self.deviceId = deviceId
     self.certificateRequest = certificateRequest
+    self.identity = identity
   }
 }
 

@@ -87,6 +87,10 @@ public protocol DeviceService: Sendable {
   ///
   /// - Parameter serial: of the caller's own certificate, which it must not withdraw.
   func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument
+  /// A page of the audit log: its oldest segment that begins after entry `after`. The first page (0) is written down in the log and signed before.
+  func audit(after: UInt64) async throws(Problem) -> AuditDocument
+  /// Lets the log be read over the API, or not.
+  func setAudit(_ setting: AuditSetting, caller: String) async throws(Problem) -> AuditSetting
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument
   /// - Parameter connection: the one that asks; every other is closed when it succeeds.
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument
@@ -97,8 +101,11 @@ public protocol DeviceService: Sendable {
   ///   - connection: the one that asks; every other is closed when it succeeds.
   ///   - caller: for the log.
   func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument
+  /// What the device signed after its last wipe.
+  func receipt() throws(Problem) -> WipeReceiptDocument
   func credential() throws(Problem) -> CredentialDocument
-  func renewalOffer() async throws(Problem) -> RenewalOfferDocument
+  /// - Parameter binding: what TLS exports for this connection; the device's identity proof is about it.
+  func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument
   func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument
   /// Gives the device up, by a statement that an admin of the owner signed.
   ///

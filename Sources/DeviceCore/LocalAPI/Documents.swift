@@ -90,6 +90,23 @@ public struct StatusDocument: Codable, Sendable, Equatable {
       self.secureBootState = secureBootState
     }
   }
+  public struct Storage: Codable, Sendable, Equatable {
+    /// `volatile`, `open`, `damaged` or `locked`.
+    public var state: String
+    /// As dm-crypt names it, where it is open.
+    public var cipher: String?
+    /// What its keys are sealed with: `none`, `tpm2` or `development`.
+    public var rootOfTrust: String
+    /// Why it is not open.
+    public var reason: String?
+
+    public init(state: String, cipher: String? = nil, rootOfTrust: String, reason: String? = nil) {
+      self.state = state
+      self.cipher = cipher
+      self.rootOfTrust = rootOfTrust
+      self.reason = reason
+    }
+  }
   public struct Memory: Codable, Sendable, Equatable {
     public var residentBytes: UInt64
     public init(residentBytes: UInt64) { self.residentBytes = residentBytes }
@@ -104,12 +121,13 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   public var bootPhases: [Phase]
   public var network: Network
   public var rootOfTrust: RootOfTrust
+  public var storage: Storage
   public var memory: Memory
   public var time: String
 
   public init(
     state: LifeCycleState, uptimeMilliseconds: UInt64, startCount: UInt32, startCause: String, bootPhases: [Phase], network: Network,
-    rootOfTrust: RootOfTrust, memory: Memory, time: String
+    rootOfTrust: RootOfTrust, storage: Storage, memory: Memory, time: String
   ) {
     self.state = state
     self.uptimeMilliseconds = uptimeMilliseconds
@@ -118,6 +136,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     self.bootPhases = bootPhases
     self.network = network
     self.rootOfTrust = rootOfTrust
+    self.storage = storage
     self.memory = memory
     self.time = time
   }

@@ -5,7 +5,8 @@ enum Operation: String, CaseIterable {
   case getInfo, getStatus, getReadings, getActuators, getActuator, putActuator, getInputs, getEvents, getLogs
   case getGuard, postRelease, getCloud, putCloud
   case getRevocations, putRevocations
-  case getProvisioning, putProvisioning, getClaim, postClaim
+  case getAudit, putAudit
+  case getProvisioning, putProvisioning, getClaim, postClaim, getReceipt
   case getCredential, postRenewal, putRenewal, postTransfer
   case getPeers, putPeer, deletePeer, getPeerHello, getPeerReading
 }
@@ -60,14 +61,18 @@ let endpointTable: [Endpoint] = [
   Endpoint(operation: .getRevocations, method: "GET", path: "/v1/revocations", roles: [.admin]),
   Endpoint(
     operation: .putRevocations, method: "PUT", path: "/v1/revocations", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+  Endpoint(operation: .getAudit, method: "GET", path: "/v1/audit", roles: [.admin], parameters: ["after"], statuses: [404, 409, 429, 503]),
+  Endpoint(operation: .putAudit, method: "PUT", path: "/v1/audit", roles: [.admin], takesBody: true, statuses: [409, 503]),
   Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
   Endpoint(
     operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503]),
   Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], isBound: true, statuses: [409, 503]),
   Endpoint(
     operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, isBound: true, statuses: [409, 422, 429, 503]),
+  // The seller shows it, and the buyer looks for it before a claim: neither has another role then.
+  Endpoint(operation: .getReceipt, method: "GET", path: "/v1/receipt", roles: people.union([.claimant]), statuses: [404]),
   Endpoint(operation: .getCredential, method: "GET", path: "/v1/credential", roles: people, statuses: [409]),
-  Endpoint(operation: .postRenewal, method: "POST", path: "/v1/credential/renewal", roles: [.admin], statuses: [409, 503]),
+  Endpoint(operation: .postRenewal, method: "POST", path: "/v1/credential/renewal", roles: [.admin], isBound: true, statuses: [409, 503]),
   Endpoint(
     operation: .putRenewal, method: "PUT", path: "/v1/credential/renewal", roles: [.admin], takesBody: true, statuses: [409, 422, 503]),
   Endpoint(operation: .postTransfer, method: "POST", path: "/v1/transfer", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),

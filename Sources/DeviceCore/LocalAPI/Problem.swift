@@ -77,7 +77,7 @@ extension Problem {
   public static func proofWrong(_ detail: String) -> Problem {
     Problem(status: 403, code: "proof-wrong", title: "The proof of the label is wrong", detail: detail)
   }
-  static func notFound(_ detail: String) -> Problem {
+  public static func notFound(_ detail: String) -> Problem {
     Problem(status: 404, code: "not-found", title: "There is no such resource", detail: detail)
   }
   /// 404 for a name that this device does not have.
@@ -135,6 +135,11 @@ extension Problem {
   }
   static func headTooLarge(_ detail: String) -> Problem {
     Problem(status: 431, code: "head-too-large", title: "The request line and fields are too large", detail: detail)
+  }
+  /// 503: the device was wiped and goes down; what would be changed now would not be there afterwards.
+  public static var restarting: Problem {
+    Problem(
+      status: 503, code: "restarting", title: "The device restarts", detail: "The device was wiped, and restarts; try again in a moment.", retryAfter_s: 10)
   }
   /// 503: for now only; the log tells more.
   public static func unavailable(_ detail: String) -> Problem {

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Foundations
 
 /// A request body: which members it has, so that an unknown one is refused and not ignored.
@@ -21,7 +20,7 @@ public func decodeRequest<Document: RequestDocument>(_ type: Document.Type, from
       field: String(name.prefix(64)))
   }
   do {
-    return try JSONDecoder().decode(type, from: Data(bytes))
+    return try outline.decode(type)
   } catch let DecodingError.keyNotFound(key, _) {
     throw .bodyInvalid("field-missing", "The field \(key.stringValue) is missing.", field: key.stringValue)
   } catch let DecodingError.typeMismatch(_, context) {
@@ -43,8 +42,4 @@ private func wrongType(_ context: DecodingError.Context) -> Problem {
 /// JSON text of `document`: members sorted by name, `/` not escaped.
 ///
 /// - Throws: `EncodingError`, where a number is not finite.
-public func encodeJSON(_ document: some Encodable) throws -> [UInt8] {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  return Array(try encoder.encode(document))
-}
+public func encodeJSON(_ document: some Encodable) throws -> [UInt8] { try jsonText(document) }

@@ -2,10 +2,10 @@ import Foundations
 
 extension Router {
   /// The renewal of the LDevID, and the device's release.
-  func performRenewal(_ route: Route, body: [UInt8]) throws -> RouteAnswer {
+  func performRenewal(_ route: Route, body: [UInt8], binding: [UInt8]) throws -> RouteAnswer {
     let service = service
     switch route.endpoint.operation {
-    case .postRenewal: return later(route) { () async throws(Problem) in try await service.renewalOffer() }
+    case .postRenewal: return later(route) { () async throws(Problem) in try await service.renewalOffer(binding: binding) }
     case .putRenewal:
       let request = try decodeRequest(RenewalRequest.self, from: body, limits: limits)
       return later(route) { () async throws(Problem) in try await service.installRenewal(request, caller: route.callerName) }

@@ -191,7 +191,9 @@ struct Router: Sendable {
       return later(route, closes: true) { () async throws(Problem) in
         try await service.claim(request, binding: binding, connection: route.connection, caller: route.callerName)
       }
-    case .getCredential, .postRenewal, .putRenewal, .postTransfer: return try performRenewal(route, body: body)
+    case .getReceipt: return try ready(service.receipt())
+    case .getCredential, .postRenewal, .putRenewal, .postTransfer: return try performRenewal(route, body: body, binding: binding)
+    case .getAudit, .putAudit: return try performAudit(route, body: body)
     case .getPeers, .putPeer, .deletePeer, .getPeerHello, .getPeerReading: return try performPeer(route, body: body)
     }
   }

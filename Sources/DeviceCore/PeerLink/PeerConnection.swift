@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Foundations
 import NIOConcurrencyHelpers
 import NIOCore
@@ -121,8 +120,9 @@ final class PeerConnection {
     case 409: throw PeerLinkError(code: "peer-incompatible", reason: "the peer finds no common part of the protocol")
     default: throw PeerLinkError(code: "peer-answer", reason: "it answers GET \(path) with the status \(answer.status)")
     }
-    guard case .success = scanJSON(answer.body, maximumDepth: Self.answerMaximumDepth), let document = try? JSONDecoder().decode(type, from: Data(answer.body))
-    else { throw PeerLinkError(code: "peer-answer", reason: "what it answers to GET \(path) cannot be read") }
+    guard let document = try? jsonDocument(type, from: answer.body, maximumDepth: Self.answerMaximumDepth) else {
+      throw PeerLinkError(code: "peer-answer", reason: "what it answers to GET \(path) cannot be read")
+    }
     return document
   }
 }

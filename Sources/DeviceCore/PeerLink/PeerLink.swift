@@ -13,11 +13,28 @@ public struct PeerCredential: Sendable {
   public let key: PrivateKey
   /// The pinned owner CA.
   public let owner: Certificate
+  /// Why the owner has withdrawn a certificate; nil where it counts.
+  public let withdrawal: @Sendable (Certificate) -> CertificateRefusal?
 
-  public init(chain: [Certificate], key: PrivateKey, owner: Certificate) {
+  public init(chain: [Certificate], key: PrivateKey, owner: Certificate, withdrawal: @escaping @Sendable (Certificate) -> CertificateRefusal?) {
     self.chain = chain
     self.key = key
     self.owner = owner
+    self.withdrawal = withdrawal
+  }
+
+  /// Why `certificate` is not that of `peer` at `time_s`: by name, by the owner's word, by its dates.
+  func refusal(of certificate: Certificate, as peer: DeviceIdentifier, at time_s: Int64) -> CertificateRefusal? {
+    do throws(CertificateRefusal) {
+      let owner = OwnerIdentifier(authority: owner)
+      let named = try OperationalDeviceProfile.check(certificate)
+      guard named.owner == owner, named.device == peer else {
+        return CertificateRefusal(.profile, "\(certificate.subject) is the device \(named.device) of the owner \(named.owner)")
+      }
+      return withdrawal(certificate) ?? certificate.refusal(at: time_s)
+    } catch {
+      return error
+    }
   }
 }
 
@@ -95,15 +112,27 @@ public final class PeerLink: Sendable {
         ended.append(runner.task)
         state.runners[peer] = nil
       }
-      for (peer, destination) in targets where state.runners[peer] == nil {
-        state.last += 1
-        let number = state.last
-        state.runners[peer] = Runner(
-          destination: destination, task: Task.detached { [self] in await run(peer, destination, number) }, number: number)
-      }
+      for (peer, destination) in targets where state.runners[peer] == nil { start(peer, destination, &state) }
       return ended
     }
     for task in ended { task.cancel() }
+  }
+
+  /// What is shown has changed: no connection goes on with what was shown before.
+  public func credentialChanged() {
+    let ended = state.withLockedValue { state in
+      let runners = state.runners
+      for (peer, runner) in runners { start(peer, runner.destination, &state) }
+      return runners.values.map(\.task)
+    }
+    for task in ended { task.cancel() }
+  }
+
+  private func start(_ peer: DeviceIdentifier, _ destination: PeerDestinations.Destination, _ state: inout State) {
+    state.last += 1
+    let number = state.last
+    state.runners[peer] = Runner(
+      destination: destination, task: Task.detached { [self] in await run(peer, destination, number) }, number: number)
   }
 
   /// nil for a device that is not followed.
@@ -135,36 +164,49 @@ public final class PeerLink: Sendable {
     }
   }
 
-  private func context(_ peer: DeviceIdentifier) throws(PeerLinkError) -> TLSClientContext {
-    guard let credential = credential() else { throw PeerLinkError(code: "peer-lost", reason: "this device has no owner and so no peers") }
-    let owner = OwnerIdentifier(authority: credential.owner)
+  /// What a connection is made with, and the peer's certificate once the handshake has taken it.
+  private struct Credentials {
+    let own: PeerCredential
+    let context: TLSClientContext
+    let shown: NIOLockedValueBox<Certificate?>
+  }
+
+  private func credentials(_ peer: DeviceIdentifier) throws(PeerLinkError) -> Credentials {
+    guard let own = credential() else { throw PeerLinkError(code: "peer-lost", reason: "this device has no owner and so no peers") }
+    let name = IdentityURI.device(owner: OwnerIdentifier(authority: own.owner), peer).text
+    let shown = NIOLockedValueBox<Certificate?>(nil)
+    let clock = clock
     do throws(TLSError) {
-      return try TLSClientContext(
-        chain: credential.chain, key: credential.key, trust: .authority([credential.owner], name: .uri(IdentityURI.device(owner: owner, peer).text)),
+      let context = try TLSClientContext(
+        chain: own.chain, key: own.key, trust: .authority([own.owner], name: .uri(name)),
         policy: { certificate in
-          do throws(CertificateRefusal) {
-            let named = try OperationalDeviceProfile.check(certificate)
-            guard named.owner == owner, named.device == peer else {
-              return CertificateRefusal(.profile, "\(certificate.subject) is the device \(named.device) of the owner \(named.owner)")
-            }
-            return nil
-          } catch {
-            return error
-          }
+          if let refusal = own.refusal(of: certificate, as: peer, at: clock.now_s()) { return refusal }
+          shown.withLockedValue { $0 = certificate }
+          return nil
         }, clock: clock, remembersSessions: false)
+      return Credentials(own: own, context: context, shown: shown)
     } catch {
       throw PeerLinkError(code: "peer-lost", reason: "the LDevID certificate cannot be used for a connection", cause: error)
     }
   }
 
+  /// The peer of an open connection is judged as in its handshake: it may have been withdrawn since, or its certificate have ended.
+  private func judge(_ credentials: Credentials, _ peer: DeviceIdentifier) throws(PeerLinkError) {
+    guard let shown = credentials.shown.withLockedValue({ $0 }) else { throw PeerLinkError(code: "peer-lost", reason: "the peer has shown no certificate") }
+    guard let refusal = credentials.own.refusal(of: shown, as: peer, at: clock.now_s()) else { return }
+    throw PeerLinkError(code: "peer-wrong", reason: "the peer's certificate does not count any more: \(refusal.reason)")
+  }
+
   private func converse(_ peer: DeviceIdentifier, _ destination: PeerDestinations.Destination, _ number: UInt64) async throws(PeerLinkError) {
     let own = PeerOffer.own
     let hello = "/v1/peer/hello?versions=\(own.versions.map(String.init).joined(separator: ","))&capabilities=\(own.capabilities.joined(separator: ","))"
-    try await PeerConnection.with(destination, tls: try context(peer), group: group) { connection in
+    let credentials = try credentials(peer)
+    try await PeerConnection.with(destination, tls: credentials.context, group: group) { connection in
       while !Task.isCancelled {
         guard let answer = try await connection.get(PeerHelloDocument.self, hello) else {
           throw PeerLinkError(code: "peer-incompatible", reason: "the peer's firmware is too old to know of peers; update it")
         }
+        try judge(credentials, peer)
         let (agreement, granted) = try Self.check(answer, own: own)
         update(peer, number) { status in
           status.state = .connected
@@ -175,6 +217,7 @@ public final class PeerLink: Sendable {
         for name in granted {
           // It may have been withdrawn since the list was made.
           guard let reading = try await connection.get(ReadingDocument.self, "/v1/peer/readings/\(name)") else { continue }
+          try judge(credentials, peer)
           try Self.check(reading, name: name)
           update(peer, number) { status in
             status.readings.removeAll { $0.document.name == name }

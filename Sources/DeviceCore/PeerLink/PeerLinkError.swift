@@ -4,8 +4,9 @@ import TLS
 
 /// Why a peer is not reached.
 ///
-/// Codes: `peer-unreachable`, `peer-silent`, `peer-refused` (it does not let this device in), `peer-wrong` (it is another device than the listed one, or
-/// another owner's), `peer-incompatible`, `peer-answer` (it answers what this firmware does not read), `peer-lost`.
+/// Codes: `peer-unreachable`, `peer-silent`, `peer-refused` (it does not let this device in), `peer-wrong` (it is another device than the listed one,
+/// another owner's, or one whose certificate has ended or was withdrawn), `peer-incompatible`, `peer-answer` (it answers what this firmware does not
+/// read), `peer-lost`.
 public struct PeerLinkError: HaechiError {
   public let code: String
   public let reason: String

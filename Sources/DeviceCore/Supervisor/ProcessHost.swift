@@ -40,6 +40,16 @@ public enum LinkReceive: Sendable, Equatable {
   case closed
 }
 
+/// What a worker keeps of the supervisor's rights, beside being root.
+public enum WorkerRights: Sendable, Equatable {
+  /// Neither network nor capabilities.
+  case none
+  /// The network, which it may administer.
+  case network
+  /// Disks and mounts: everything in the file system, and device mapper.
+  case storage
+}
+
 /// The operating system as the supervisor sees it: time, one runtime with its link, workers, signals.
 ///
 /// Only `wait` waits. A test implements it with a clock and processes of its own.
@@ -65,10 +75,8 @@ public protocol ProcessHost: AnyObject {
   /// SIGKILL; a process that has ended already is no error.
   func kill(_ process: Int32)
 
-  /// Starts `job` in a child of its own, without capabilities and network, and returns the child's process id.
-  ///
-  /// - Parameter keepsNetwork: the child stays in the network and may administer it, and nothing else.
-  func startWorker(keepsNetwork: Bool, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32
+  /// Starts `job` in a child of its own that keeps `rights` and nothing else, and returns the child's process id.
+  func startWorker(rights: WorkerRights, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32
   /// What the job of a worker that has ended wrote; asked for once.
   func takeWorkerResult(_ process: Int32) -> [UInt8]
 }

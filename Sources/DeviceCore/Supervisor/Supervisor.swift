@@ -45,10 +45,22 @@ public final class Supervisor {
     /// `start`: of the runtime that asked; a later one has requests of its own.
     case statement(request: UInt32, start: UInt32, SignedStatement)
     case revocations(request: UInt32, start: UInt32, [UInt8])
+    /// Keeps the files of the identity folder, as these requests asked for.
+    case identity(requests: [UInt32], start: UInt32)
+    /// Records that the device is to be wiped.
+    case wipeRecord(WipeOrder)
+    case audit(AuditBatch, [AuditQueue.Answer])
 
     var isPolicy: Bool { if case .policy = self { true } else { false } }
     var isStatement: Bool { if case .statement = self { true } else { false } }
     var isRevocations: Bool { if case .revocations = self { true } else { false } }
+    var isStorage: Bool {
+      switch self {
+      case .identity, .wipeRecord: true
+      default: false
+      }
+    }
+    var isAudit: Bool { if case .audit = self { true } else { false } }
   }
 
   struct WorkerInProgress {
@@ -72,6 +84,10 @@ public final class Supervisor {
   /// By process id; at most one of each kind.
   var workers: [Int32: WorkerInProgress] = [:]
   var rootOfTrust: RootOfTrustReport?
+  /// Damaged until a worker has said otherwise.
+  var storageReport = StorageReport(state: .damaged, reason: "the storage was not opened yet")
+  /// Requests that wait for the identity folder to be kept, and for which no worker runs yet.
+  var awaitingCommit: [UInt32] = []
   var carrier = false
   var leaseEnds_us: UInt64?
   var inputsPausedUntil_us: UInt64 = 0
@@ -81,7 +97,9 @@ public final class Supervisor {
   var watchdogFailed = false
   /// When somebody last stood at the device, as this process itself saw it.
   var buttonPressed_us: UInt64?
-  /// When the machine restarts because the device was wiped.
+  /// A wipe that is to be recorded, and for which no worker runs yet.
+  var awaitingWipe: WipeOrder?
+  /// When the machine restarts because the device is wiped.
   var wipeEnds_us: UInt64?
 
   var guardState: GradeState
@@ -112,6 +130,11 @@ public final class Supervisor {
   /// Whether a revocation list is the owner's next, asked in a worker.
   let verifyRevocations: RevocationVerifier
 
+  /// What waits for the audit log.
+  var audit: AuditQueue
+  /// Appends to it, in a worker.
+  let appendAudit: AuditAppender
+
   /// The rules that are in force; nil before the first.
   var appliedRules: NetworkPolicyRules?
   var policyIsStale = false
@@ -131,15 +154,20 @@ public final class Supervisor {
   /// owner's next, else why it is refused. It runs in a worker too.
   public typealias RevocationVerifier = (_ list: [UInt8], _ owner: [UInt8], _ present: [UInt8]) -> String?
 
+  /// Appends a batch to the audit log. It runs in a worker too.
+  public typealias AuditAppender = (_ batch: AuditBatch) -> AuditOutcome
+
   public init(
     board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier,
-    verifyRevocations: @escaping RevocationVerifier
+    verifyRevocations: @escaping RevocationVerifier, appendAudit: @escaping AuditAppender
   ) {
     self.board = board
     self.host = host
     self.limits = limits
     self.verifyStatement = verifyStatement
     self.verifyRevocations = verifyRevocations
+    self.appendAudit = appendAudit
+    audit = AuditQueue(rate: PacketRate(burst: limits.auditBurst, interval_s: limits.auditInterval_s, now_us: host.now_us()))
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
     addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     resolverRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
@@ -185,12 +213,13 @@ public final class Supervisor {
       raise(to: .quarantined, .crashLoop, evidence: why)
       policy.startAnew()
     }
-    if let wipeEnds_us, now_us >= wipeEnds_us { return .restart(reason: "the device was wiped") }
+    if let wipeEnds_us, now_us >= wipeEnds_us { return .restart(reason: "the device is wiped") }
     if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")
     }
     startIfDue(now_us: now_us)
+    writeAuditIfDue(now_us: now_us)
     flush()
     feedWatchdog()
     return .goOn

@@ -31,6 +31,7 @@ extension Supervisor {
       },
       // In a worker: a TPM takes its time, and the runtime need not wait for it.
       Phase("root-of-trust") { [self] in askRootOfTrust() },
+      Phase("storage") { [self] in openStorage() },
       Phase("runtime") { [self] in
         startRuntime()
         guard case .alive = state else { return .failed("it is tried again") }
@@ -41,6 +42,7 @@ extension Supervisor {
 
   /// Runs the phases. `.restart` where an essential one failed.
   public func boot() -> Verdict {
+    note(AuditEvent(.boot))
     for phase in bootPhases {
       let report = phase.report(clock: host.now_us)
       bootReports.append(report)

@@ -49,10 +49,16 @@ extension Supervisor {
   }
 
   private func change(to grade: Grade, _ cause: GradeCause, evidence: String, decays_us: UInt64?, now_us: UInt64) {
+    // The way to the peers opens again with the next rules: a runtime that went before would send undeclared packets.
+    if guardState.grade >= .quarantined, grade < .quarantined, peers != .none { peersAreNews = true }
     guardState = GradeState(
       grade: grade, cause: cause, evidence: SupervisorPacket.cut(evidence, to: SupervisorPacket.maximumEvidenceBytes),
       event: guardState.event.successor, since_us: now_us, decays_us: decays_us, nonce: host.randomBytes(GradeReport.nonce_bytes))
     if grade >= .quarantined { driveSafe() }
+    // A lighter grade, and its end, is what anyone on the network can bring about.
+    note(
+      AuditEvent(.grade, .word(AuditWord(grade)), .word(AuditWord(cause))), isUrgent: grade >= .quarantined,
+      isOthers: grade == .restricted || cause == .decayed)
     policyIsStale = true
     tell(.grade(guardState.report(now_us: now_us)))
   }
@@ -111,6 +117,7 @@ extension Supervisor {
     guard !owner.certificate.isEmpty else { return .refused }
     self.owner = owner
     say(.notice, "the owner is pinned")
+    note(AuditEvent(.ownerPinned))
     return .done
   }
 
@@ -121,8 +128,7 @@ extension Supervisor {
     guard !workers.values.contains(where: { $0.job.isStatement }) else { return .busy }
     guard guardState.grade < .locked else { return .notInThisGrade }
     // The binding must make sense before anyone's time is spent on its signature.
-    if statement.kind == .bindCloud, CloudDestination(encoded: statement.body) == nil { return .refused }
-    if statement.kind == .setPeers, PeerDestinations(encoded: statement.body) == nil { return .refused }
+    guard namesHosts(statement) else { return .refused }
     let verify = verifyStatement
     let revocations = revocations
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
@@ -132,8 +138,24 @@ extension Supervisor {
     return started ? nil : .failed
   }
 
-  /// What the statement orders, once its signature was found good.
-  func carryOut(_ statement: SignedStatement, now_us: UInt64) -> RequestOutcome {
+  /// Whether the places in a statement that has some are written as they should be and are hosts: the network rules would refuse anything else, and
+  /// with it each later change.
+  private func namesHosts(_ statement: SignedStatement) -> Bool {
+    let addresses: [NetworkAddress]
+    switch statement.kind {
+    case .release, .transfer: return true
+    case .bindCloud:
+      guard let destination = CloudDestination(encoded: statement.body) else { return false }
+      addresses = destination.address.map { [$0] } ?? []
+    case .setPeers:
+      guard let peers = PeerDestinations(encoded: statement.body) else { return false }
+      addresses = peers.list.map(\.address)
+    }
+    return limits.allowsLoopback || addresses.allSatisfy(\.isUnicastHost)
+  }
+
+  /// What the statement orders, once its signature was found good. `nil`: it is answered later.
+  func carryOut(_ statement: SignedStatement, request: UInt32, of start: UInt32, now_us: UInt64) -> RequestOutcome? {
     // It may have become stale while it was checked.
     guard statement.event == guardState.event, statement.nonce == guardState.nonce else { return .stale }
     switch statement.kind {
@@ -155,10 +177,9 @@ extension Supervisor {
       destinationIsNews = true
       tell(.grade(guardState.report(now_us: now_us)))
     case .transfer:
-      // The runtime empties its folder now; the pinned owner, the broker and the peers go with the restart.
+      // The runtime empties its folder; the pinned owner, the broker and the peers go with the restart.
       guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
-      wipeEnds_us = later(now_us, by: limits.wipe_us)
-      say(.notice, "the device is released by its owner; the machine restarts in \(limits.wipe_us / 1_000_000) s")
+      return order(WipeOrder(request: request, start: start, word: statement.kind.auditWord, why: "released by its owner"), now_us: now_us)
     case .setPeers:
       guard let peers = PeerDestinations(encoded: statement.body) else { return .refused }
       if peers != self.peers {

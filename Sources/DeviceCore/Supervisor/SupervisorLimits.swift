@@ -64,6 +64,14 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// Requests that wait for rules to be in force. The runtime has one at a time.
   public var awaitingRules = 8
 
+  /// Opening the storage: seconds with a TPM under software emulation; making it, on the first boot only, writes 10 MB. On a host that many share, the same
+  /// took 35 s. It hangs after this.
+  public var storage_us: UInt64 = 120_000_000
+  /// Keeping the identity folder: two TPM operations and one write.
+  public var commit_us: UInt64 = 15_000_000
+  /// Requests that wait for the next time. The runtime has a few at a time.
+  public var awaitingCommit = 8
+
   /// How long a destination that was withdrawn is still let through: the runtime hears of the change within milliseconds, and a connection
   /// attempt that was under way repeats its first packet after one and three seconds (RFC 6298).
   public var withdrawal_us: UInt64 = 5_000_000
@@ -74,8 +82,28 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// is not done by then is done at the next start.
   public var wipe_us: UInt64 = 5_000_000
 
+  /// Entries of the audit log wait so long for others, so that a boot costs one append and not six, and none while the runtime starts.
+  public var auditDelay_us: UInt64 = 2_000_000
+  /// Entries that wait at most; what has no room is counted. A boot makes five.
+  public var auditEntries = 128
+  /// Requests that wait for an entry to be written. The runtime has one or two at a time.
+  public var auditAnswers = 8
+  /// A worker that appends: a few dozen codes, a signature and three flushes; a slow card takes its time for a flush. Less than the
+  /// runtime waits for an answer.
+  public var audit_us: UInt64 = 5_000_000
+  /// Between a failure to append and the next try.
+  public var auditPause_us: UInt64 = 30_000_000
+  /// At the end: what has not been written by then is lost.
+  public var auditAtEnd_us: UInt64 = 3_000_000
+  /// Entries that others can bring about: a burst, and then one in so many seconds. The log holds more than a day of that.
+  public var auditBurst: UInt64 = 32
+  public var auditInterval_s: UInt64 = 60
+
   /// The device's one TCP port.
   public var servedPort: UInt16 = 8443
+
+  /// Whether the owner may declare the machine itself: true on a development host, where the broker and the peers are.
+  public var allowsLoopback = false
 
   /// At an orderly shutdown: time for the runtime to close its connections.
   public var grace_ms: UInt32 = 2_000

@@ -80,12 +80,18 @@ extension Supervisor {
       tell(.answer(request: request, pin(PinnedOwner(device: device, certificate: certificate))))
     case .statement(let request, let statement):
       if let outcome = judge(statement, request: request) { tell(.answer(request: request, outcome)) }
+    case .commitIdentity(let request):
+      if let outcome = commitIdentity(request) { tell(.answer(request: request, outcome)) }
     case .destinationAddresses(let request, let addresses):
       if let outcome = takeAddresses(addresses, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .wipeByLabel(let request):
-      tell(.answer(request: request, allowWipe(now_us: now_us)))
+      if let outcome = allowWipe(request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .revocations(let request, let list):
       if let outcome = take(revocations: list, request: request) { tell(.answer(request: request, outcome)) }
+    case .audit(let device, let event):
+      takeAudit(event, device: device)
+    case .exportAudit(let request):
+      if let outcome = exportAudit(request: request) { tell(.answer(request: request, outcome)) }
     }
   }
 

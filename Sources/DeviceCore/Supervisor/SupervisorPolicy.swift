@@ -31,7 +31,7 @@ extension Supervisor {
     let rules = wantedRules
     let policy = board.networkPolicy
     do throws(SupervisorError) {
-      let process = try host.startWorker(keepsNetwork: true) { Self.applied(rules, by: policy) }
+      let process = try host.startWorker(rights: .network) { Self.applied(rules, by: policy) }
       let began_us = host.now_us()
       while elapsed_us(since: began_us, now: host.now_us()) < limits.policy_us {
         for child in host.takeEnded() {
@@ -107,7 +107,7 @@ extension Supervisor {
     let rules = wantedRules
     guard !rulesAreKnown || rules != appliedRules else { return rulesAreInForce() }
     let policy = board.networkPolicy
-    if !startWorker(.policy(rules), deadline_us: limits.policy_us, keepsNetwork: true, { Self.applied(rules, by: policy) }) {
+    if !startWorker(.policy(rules), deadline_us: limits.policy_us, rights: .network, { Self.applied(rules, by: policy) }) {
       rulesFailed("its worker could not be started", now_us: now_us)
     }
   }
@@ -126,7 +126,7 @@ extension Supervisor {
   private func rulesAreInForce() {
     for request in awaitingRules { tell(.answer(request: request, .done)) }
     awaitingRules = []
-    if peersAreNews {
+    if peersAreNews, guardState.grade < .quarantined {
       peersAreNews = false
       tell(.peers(peers))
     }

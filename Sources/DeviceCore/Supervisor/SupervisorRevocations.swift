@@ -24,6 +24,7 @@ extension Supervisor {
   func keep(revocations list: [UInt8]) {
     revocations = list
     say(.notice, "a new revocation list of the owner counts")
+    note(AuditEvent(.revocations), isUrgent: true)
     // A statement that is being checked by the list before is stale now.
     guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
     tell(.grade(guardState.report(now_us: host.now_us())))

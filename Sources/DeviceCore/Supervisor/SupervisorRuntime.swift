@@ -21,12 +21,16 @@ extension Supervisor {
     policy.started(at_us: now_us)
     outgoing = []
     awaitingRules = []
+    awaitingCommit = []
+    awaitingWipe = nil
     do throws(SupervisorError) {
       let process = try host.startRuntime(dhcpSocket: dhcpSocket)
       let rate = PacketRate(burst: limits.packetBurst, perSecond: limits.packetsPerSecond, now_us: now_us)
       state = .alive(Runtime(process: process, started_us: now_us, lastSign_us: now_us, rate: rate))
       startCount = startCount.successor
       say(.notice, "runtime started as process \(process), start \(startCount) (\(nextCause))")
+      // A runtime that was taken over can end itself as often as it likes.
+      note(AuditEvent(.runtimeStarted, .number(UInt64(startCount)), .word(nextCause.auditWord)), isOthers: startCount > 1)
     } catch {
       policy.ended()
       state = .none(notBefore_us: policy.notBefore_us)
@@ -45,8 +49,9 @@ extension Supervisor {
     tell(.phasesComplete)
     for line in board.lines { tellLine(line) }
     tell(.grade(guardState.report(now_us: host.now_us())))
-    if peers != .none, !peersAreNews { tell(.peers(peers)) }
+    if peers != .none, !peersAreNews, guardState.grade < .quarantined { tell(.peers(peers)) }
     if let destination, !destinationIsNews { tell(.destination(DestinationReport(destination: destination, addresses: addresses))) }
+    tell(.storage(storageReport))
     tell(.link(up: carrier))
     if let rootOfTrust { tell(.rootOfTrust(rootOfTrust)) }
     for line in log.takeKept() { tell(.log(level: line.level, at_us: line.at_us, text: line.text)) }
@@ -159,6 +164,8 @@ extension Supervisor {
     state = .none(notBefore_us: policy.notBefore_us)
     let violation = Self.isViolation(child.end) ? "; it made a system call that its sandbox forbids" : ""
     say(.error, "runtime \(child.process) \(Self.words(child.end))\(violation); outputs are safe")
+    let values = child.end.auditValues
+    note(AuditEvent(.runtimeEnded, values.0, values.1), isOthers: true)
     if !violation.isEmpty { raise(to: .quarantined, .sandboxViolation, evidence: "runtime \(child.process) made a forbidden system call") }
   }
 

@@ -4,7 +4,7 @@ internal import SupervisorLink
 
 extension Supervisor {
   /// The end, in order. Each step has an end of its own; none can keep the machine from going down.
-  private var shutdownPhases: [Phase] {
+  private func shutdownPhases(_ reason: AuditWord) -> [Phase] {
     [
       // First, so that whatever the rest takes, nothing is driven any more.
       Phase("outputs-safe") { [self] in
@@ -24,7 +24,7 @@ extension Supervisor {
         return .failed("it did not end within \(limits.grace_ms) ms")
       },
       Phase("kill-rest") { [self] in
-        for process in workers.keys { host.kill(process) }
+        for (process, worker) in workers where !worker.job.isAudit { host.kill(process) }
         switch state {
         case .none: return .done
         case .alive(let runtime): host.kill(runtime.process)
@@ -34,18 +34,23 @@ extension Supervisor {
         guard case .none = state else { return .failed("the runtime outlives SIGKILL") }
         return .done
       },
+      Phase("wipe") { [self] in wipeStorage() },
       // Again: nothing that the runtime asked for on its way out may stand.
       Phase("outputs-still-safe") { [self] in
         let failed = board.gpio.driveSafe()
         return failed.isEmpty ? .done : .failed(failed.joined(separator: ", "))
       },
+      // Last, so that it says all.
+      Phase("audit-log") { [self] in writeLastAudit(reason) },
     ]
   }
 
   /// Runs the phases of the end.
   public func shutDown(_ verdict: Verdict) {
     if case .restart(let reason) = verdict { say(.error, "the machine starts anew: \(reason)") }
-    for phase in shutdownPhases {
+    let reason =
+      if verdict == .powerOff { AuditWord("power-off") } else if wipeEnds_us == nil { AuditWord("fault") } else { AuditWord("wiped") }
+    for phase in shutdownPhases(reason) {
       sayPhase(phase.report(clock: host.now_us), of: "shutdown")
       feedWatchdog()
     }
@@ -69,7 +74,9 @@ extension Supervisor {
     switch state {
     case .alive(let runtime) where runtime.process == child.process: break
     case .leaving(child.process, _), .dying(child.process, _, _): break
-    default: return
+    default:
+      if let worker = workers.removeValue(forKey: child.process), worker.job.isAudit { workerEnded(worker, child) }
+      return
     }
     takeLastWords()
     host.closeLink()

@@ -1,17 +1,103 @@
+internal import BoardAPI
 internal import Foundations
 internal import SupervisorLink
+
+// A wipe: its record becomes durable first; whoever asked hears of it; a moment later the machine goes down, and between the end of the runtime and the
+// restart a worker destroys the keys. What is cut off after the record, the storage does when it is opened next, before there is a network.
+
+/// A wipe that somebody may order, and the request that waits for its record.
+struct WipeOrder {
+  let request: UInt32
+  /// Of the runtime that asked.
+  let start: UInt32
+  /// For the audit log.
+  let word: AuditWord
+  /// For the log: `released by its owner`.
+  let why: String
+}
 
 extension Supervisor {
   /// Whether the runtime may wipe the device by its label. Whether the label was proved is the runtime's word; that somebody stands at the device is
   /// seen here. Nothing is gained by a runtime that lies: it has the owner's files in its hands anyway, and cannot keep the pin.
   ///
   /// The machine starts anew a moment later, whatever the runtime did: the owner that is pinned, the broker and the grade belong to the life before.
-  func allowWipe(now_us: UInt64) -> RequestOutcome {
+  /// `nil`: it is answered later.
+  func allowWipe(_ request: UInt32, now_us: UInt64) -> RequestOutcome? {
     guard guardState.grade < .quarantined else { return .notInThisGrade }
     guard let buttonPressed_us, elapsed_us(since: buttonPressed_us, now: now_us) <= limits.presence_us else { return .notPermitted }
     self.buttonPressed_us = nil
-    wipeEnds_us = later(now_us, by: limits.wipe_us)
-    say(.notice, "the device is wiped by its label; the machine restarts in \(limits.wipe_us / 1_000_000) s")
-    return .done
+    return order(WipeOrder(request: request, start: startCount, word: AuditWord("label"), why: "wiped by its label"), now_us: now_us)
+  }
+
+  /// `nil`: it is answered once the record is durable.
+  func order(_ order: WipeOrder, now_us: UInt64) -> RequestOutcome? {
+    switch storageReport.state {
+    case .volatile:
+      begin(order, now_us: now_us)
+      return nil
+    case .open:
+      guard awaitingWipe == nil, wipeEnds_us == nil else { return .busy }
+      awaitingWipe = order
+      startStorageJobIfIdle()
+      return nil
+    // What is not open is not destroyed by the word of an owner who cannot be known.
+    case .damaged, .locked: return .failed
+    }
+  }
+
+  func startRecord(of order: WipeOrder) {
+    let storage = board.storage
+    let started = startWorker(.wipeRecord(order), deadline_us: limits.commit_us, rights: .storage) {
+      do throws(BoardError) {
+        try storage.recordWipe()
+        return [1]
+      } catch {
+        return [0] + Array(error.description.utf8)
+      }
+    }
+    if !started { answer(order.request, of: order.start, .failed) }
+  }
+
+  func wipeRecorded(_ order: WipeOrder, _ bytes: [UInt8], _ child: EndedChild, now_us: UInt64) {
+    if bytes == [1], child.end == .exited(code: 0) {
+      begin(order, now_us: now_us)
+    } else {
+      let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
+      say(.error, "the wipe was not recorded, so it does not begin: \(why)")
+      answer(order.request, of: order.start, .failed)
+    }
+    startStorageJobIfIdle()
+  }
+
+  /// The runtime wipes once the log has forgotten: a cut in between leaves neither for the next owner. A log that cannot be written stops no wipe, and
+  /// the runtime has its time from the answer on.
+  private func begin(_ order: WipeOrder, now_us: UInt64) {
+    wipeEnds_us = later(later(now_us, by: limits.audit_us), by: limits.wipe_us)
+    note(AuditEvent(.wiped, .word(order.word)), thenAnswer: order.request, of: order.start, otherwise: .done)
+    say(.notice, "the device is \(order.why); the machine restarts in \(limits.wipe_us / 1_000_000) s")
+  }
+
+  /// Destroys the keys of what the owner left. The runtime has ended: nothing has files open there. Waits, as the machine has nothing else to do.
+  func wipeStorage() -> Phase.Result {
+    guard wipeEnds_us != nil else { return .skipped("none was ordered") }
+    guard storageReport.state == .open else { return .skipped("nothing outlives this boot") }
+    // Nobody is left to hear of it.
+    awaitingCommit = []
+    let storage = board.storage
+    do throws(SupervisorError) {
+      let (bytes, child) = try awaitStorageWorker {
+        do throws(BoardError) {
+          try storage.wipe()
+          return [1]
+        } catch {
+          return [0] + Array(error.description.utf8)
+        }
+      }
+      if bytes == [1], child.end == .exited(code: 0) { return .done }
+      let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
+      return .failed("\(why); the next boot does it")
+    } catch {
+      return .failed("\(error.reason); the next boot does it")
+    }
   }
 }

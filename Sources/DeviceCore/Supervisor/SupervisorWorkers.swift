@@ -4,9 +4,9 @@ internal import SupervisorLink
 
 extension Supervisor {
   /// Starts a worker for `job`; false where it could not be, which is logged.
-  func startWorker(_ job: WorkerJob, deadline_us: UInt64, keepsNetwork: Bool = false, _ work: @escaping () -> [UInt8]) -> Bool {
+  func startWorker(_ job: WorkerJob, deadline_us: UInt64, rights: WorkerRights = .none, _ work: @escaping () -> [UInt8]) -> Bool {
     do throws(SupervisorError) {
-      let process = try host.startWorker(keepsNetwork: keepsNetwork, work)
+      let process = try host.startWorker(rights: rights, work)
       workers[process] = WorkerInProgress(job: job, deadline_us: later(host.now_us(), by: deadline_us))
       return true
     } catch {
@@ -26,6 +26,13 @@ extension Supervisor {
       case .rootOfTrust: break
       case .policy: rulesFailed("no answer in time", now_us: now_us)
       case .statement(let request, let start, _), .revocations(let request, let start, _): answer(request, of: start, .failed)
+      case .identity(let requests, let start):
+        for request in requests { answer(request, of: start, .failed) }
+        startStorageJobIfIdle()
+      case .wipeRecord(let order):
+        answer(order.request, of: order.start, .failed)
+        startStorageJobIfIdle()
+      case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
       }
     }
   }
@@ -39,11 +46,23 @@ extension Supervisor {
     case .policy(let rules): rulesApplied(rules, bytes, child, now_us: now_us)
     case .statement(let request, let start, let statement):
       let isGood = isGood(bytes, child, what: "a statement")
-      answer(request, of: start, isGood ? carryOut(statement, now_us: now_us) : .notPermitted)
+      guard let outcome = isGood ? carryOut(statement, request: request, of: start, now_us: now_us) : .notPermitted else {
+        // A wipe, which is answered when it is recorded.
+        return note(AuditEvent(.statementAccepted, .word(statement.kind.auditWord)), isUrgent: true)
+      }
+      if outcome == .done {
+        note(AuditEvent(.statementAccepted, .word(statement.kind.auditWord)), isUrgent: true)
+      } else {
+        note(AuditEvent(.statementRefused, .word(statement.kind.auditWord)), isOthers: true)
+      }
+      answer(request, of: start, outcome)
     case .revocations(let request, let start, let list):
       let isGood = isGood(bytes, child, what: "a revocation list")
       if isGood { keep(revocations: list) }
       answer(request, of: start, isGood ? .done : .refused)
+    case .identity(let requests, let start): identityCommitted(requests, of: start, bytes, child)
+    case .wipeRecord(let order): wipeRecorded(order, bytes, child, now_us: now_us)
+    case .audit(let batch, let answers): auditAnswered(bytes, child, batch, answers)
     }
   }
 
@@ -56,7 +75,7 @@ extension Supervisor {
   }
 
   /// A runtime that was started since has requests of its own with the same numbers.
-  private func answer(_ request: UInt32, of start: UInt32, _ outcome: RequestOutcome) {
+  func answer(_ request: UInt32, of start: UInt32, _ outcome: RequestOutcome) {
     if start == startCount { tell(.answer(request: request, outcome)) }
   }
 
@@ -84,6 +103,9 @@ extension Supervisor.WorkerJob {
     case .policy: "network rules"
     case .statement: "statement"
     case .revocations: "revocation list"
+    case .identity: "identity"
+    case .wipeRecord: "record of the wipe"
+    case .audit: "audit log"
     }
   }
 }

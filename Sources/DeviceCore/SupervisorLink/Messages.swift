@@ -103,6 +103,41 @@ public struct RootOfTrustReport: Hashable, Sendable {
   }
 }
 
+/// What became of the storage that outlives the power.
+public struct StorageReport: Hashable, Sendable {
+  public enum State: UInt8, Sendable, CaseIterable {
+    /// Nothing outlives this boot.
+    case volatile = 0
+    case open = 1
+    /// It is missing a part or does not fit together.
+    case damaged = 2
+    /// It is whole, and its key is not given out to this TPM, firmware or epoch.
+    case locked = 3
+  }
+  /// Bytes of a cipher's name, and of a reason.
+  public static let cipherMaximum_bytes = 48
+  public static let reasonMaximum_bytes = 160
+  public let state: State
+  /// As dm-crypt names it; empty unless open. At most 48 bytes of UTF-8.
+  public let cipher: String
+  /// What its keys are sealed with.
+  public let rootOfTrust: RootOfTrustReport.Kind
+  /// Of the root of trust: how often the device was made or wiped; 0 unless open.
+  public let identityEpoch: UInt64
+  /// One sentence on why it is not open, at most 160 bytes of UTF-8; empty where it is.
+  public let reason: String
+
+  public init(
+    state: State, cipher: String = "", rootOfTrust: RootOfTrustReport.Kind = .none, identityEpoch: UInt64 = 0, reason: String = ""
+  ) {
+    self.state = state
+    self.cipher = SupervisorPacket.cut(cipher, to: Self.cipherMaximum_bytes)
+    self.rootOfTrust = rootOfTrust
+    self.identityEpoch = identityEpoch
+    self.reason = SupervisorPacket.cut(reason, to: Self.reasonMaximum_bytes)
+  }
+}
+
 /// The device's grade, as the supervisor holds it.
 public struct GradeReport: Hashable, Sendable {
   /// Bytes of a nonce.
@@ -214,6 +249,8 @@ public enum SupervisorMessage: Hashable, Sendable {
   case grade(GradeReport)
   /// The declared destination, at the start where there is one and after each change.
   case destination(DestinationReport)
+  /// What became of the storage; before `.link`, once at each start.
+  case storage(StorageReport)
   /// Where peers may be reached, at the start where there are any and after each change.
   case peers(PeerDestinations)
 }
@@ -263,4 +300,10 @@ public enum RuntimeMessage: Hashable, Sendable {
   case wipeByLabel(request: UInt32)
   /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
   case revocations(request: UInt32, [UInt8])
+  /// Keep what lies in the identity folder now. Done is answered when it is durable, or at once where nothing outlives this boot.
+  case commitIdentity(request: UInt32)
+  /// Something that the runtime knows, for the audit log: only of the kinds that are the runtime's. With the 10 bytes of the device's id.
+  case audit(device: [UInt8], AuditEvent)
+  /// The owner's admin reads the audit log: done once an entry that says so is on the medium, and a signature over all before it.
+  case exportAudit(request: UInt32)
 }

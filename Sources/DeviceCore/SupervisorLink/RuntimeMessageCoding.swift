@@ -80,6 +80,19 @@ extension SupervisorPacket {
       writer.uint32(request)
       writer.longBytes(list, maximum: maximumRevocationsBytes)
       return writer.packet()
+    case .commitIdentity(let request):
+      var writer = PacketWriter(kind: RuntimeKind.commitIdentity.rawValue)
+      writer.uint32(request)
+      return writer.packet()
+    case .audit(let device, let event):
+      var writer = PacketWriter(kind: RuntimeKind.audit.rawValue)
+      writer.fixed((device + [UInt8](repeating: 0, count: deviceBytes)).prefix(deviceBytes))
+      writer.bytes(event.encoded, maximum: AuditEvent.maximum_bytes)
+      return writer.packet()
+    case .exportAudit(let request):
+      var writer = PacketWriter(kind: RuntimeKind.exportAudit.rawValue)
+      writer.uint32(request)
+      return writer.packet()
     }
   }
 
@@ -138,6 +151,17 @@ extension SupervisorPacket {
       return .wipeByLabel(request: try reader.uint32("request"))
     case .revocations:
       return .revocations(request: try reader.uint32("request"), try reader.longBytes("list", maximum: maximumRevocationsBytes))
+    case .commitIdentity:
+      return .commitIdentity(request: try reader.uint32("request"))
+    case .audit:
+      let device = try reader.fixed("device", count: deviceBytes)
+      guard let event = AuditEvent(encoded: try reader.bytes("event", maximum: AuditEvent.maximum_bytes)) else {
+        throw LinkError("packet-field", "event: it is no event of the audit log")
+      }
+      guard event.kind.isRuntimes else { throw LinkError("packet-field", "event: \(event.kind.word) is not the runtime's to report") }
+      return .audit(device: device, event)
+    case .exportAudit:
+      return .exportAudit(request: try reader.uint32("request"))
     }
   }
 

@@ -72,6 +72,14 @@ extension SupervisorPacket {
       writer.uint16(report.destination.port)
       writer.addresses(report.addresses)
       return writer.packet()
+    case .storage(let report):
+      var writer = PacketWriter(kind: SupervisorKind.storage.rawValue)
+      writer.byte(report.state.rawValue)
+      writer.text(report.cipher, maximum: StorageReport.cipherMaximum_bytes)
+      writer.byte(report.rootOfTrust.rawValue)
+      writer.uint64(report.identityEpoch)
+      writer.text(report.reason, maximum: StorageReport.reasonMaximum_bytes)
+      return writer.packet()
     case .peers(let destinations):
       var writer = PacketWriter(kind: SupervisorKind.peers.rawValue)
       writer.bytes(destinations.encoded, maximum: PeerDestinations.encodedMaximum_bytes)
@@ -143,6 +151,14 @@ extension SupervisorPacket {
         throw LinkError("packet-field", "host: neither a host name in lower case nor an address, or the port is 0")
       }
       return .destination(DestinationReport(destination: destination, addresses: try reader.addresses("addresses")))
+    case .storage:
+      return .storage(
+        StorageReport(
+          state: try reader.choice("state", StorageReport.State.self),
+          cipher: try reader.text("cipher", maximum: StorageReport.cipherMaximum_bytes),
+          rootOfTrust: try reader.choice("rootOfTrust", RootOfTrustReport.Kind.self),
+          identityEpoch: try reader.uint64("identityEpoch"),
+          reason: try reader.text("reason", maximum: StorageReport.reasonMaximum_bytes)))
     case .peers:
       guard let destinations = PeerDestinations(encoded: try reader.bytes("destinations", maximum: PeerDestinations.encodedMaximum_bytes)) else {
         throw LinkError("packet-field", "destinations: not the one form of addresses and ports")

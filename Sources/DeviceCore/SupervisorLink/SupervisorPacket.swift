@@ -5,7 +5,7 @@
 /// Kinds of the two directions do not overlap, so a packet that is sent back is refused. Decoding is total: whatever the
 /// bytes are, it returns a message or throws `LinkError`.
 public enum SupervisorPacket {
-  /// Bytes of each packet. The largest message (the runtime's `log`: 196) fits with room for one more field.
+  /// Bytes of each packet. The largest message (the runtime's `audit`: 215) fits with room for one more field.
   public static let size = 256
   /// Bytes of a packet that carries a certificate: the largest (a statement: 1,241) with room for one more field.
   public static let largeSize = 1_280
@@ -27,11 +27,15 @@ public enum SupervisorPacket {
 
   enum SupervisorKind: UInt8 {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
+    case storage = 0x10
   }
   enum RuntimeKind: UInt8 {
     case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses
     case wipeByLabel
     case revocations
+    case commitIdentity = 0x90
+    case audit = 0x91
+    case exportAudit
   }
 
   /// `text` cut to at most `maximum` bytes of UTF-8, never inside a Unicode scalar.

@@ -48,7 +48,9 @@ public final class Vault: Sendable {
   /// - Throws: `vault-changed`, `storage-failed`, `value-unreadable`, `kind-unknown`, `name-invalid`, `vault-closed`.
   public func get<Value>(_ kind: RecordKind<Value>, key: String? = nil) throws(VaultError) -> Value? {
     guard let bytes = try get(kind.declaration, key: key) else { return nil }
-    return try TypedValue.decode(bytes, of: kind.declaration.name)
+    // Said to the compiler, which else reads an optional value and its null.
+    let value: Value = try TypedValue.decode(bytes, of: kind.declaration.name)
+    return value
   }
 
   /// As above, the bytes.

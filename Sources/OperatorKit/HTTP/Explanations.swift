@@ -21,8 +21,10 @@ extension ConnectionSecurity {
     case (_, "certificate-not-yet-valid"):
       return OperatorError(
         "tls-failed", "\(peerName): \(fault.reason); this machine's clock is behind, or that of whoever signed was ahead", cause: nil)
-    case (_, "certificate-untrusted"), (_, "certificate-profile"), (_, "certificate-purpose"), (_, "certificate-invalid"),
-      (_, "certificate-revoked"):
+    case (_, "certificate-revoked"):
+      return OperatorError(
+        "tls-failed", "\(peerName): \(fault.reason); if the device is in your hands, give it another with: haechi renew --device NAME", cause: nil)
+    case (_, "certificate-untrusted"), (_, "certificate-profile"), (_, "certificate-purpose"), (_, "certificate-invalid"):
       return OperatorError("wrong-device", "what answers at \(endpoint) is not \(peerName): \(fault.reason)", cause: nil)
     case (_, "not-tls"), (_, "plaintext-http"):
       return OperatorError(

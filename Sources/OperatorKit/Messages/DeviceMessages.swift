@@ -27,6 +27,7 @@ public struct DeviceStatus: Codable, Equatable, Sendable {
   public var bootPhases: [BootPhase]
   public var network: Network
   public var rootOfTrust: RootOfTrust
+  public var storage: Storage
   public var memory: Memory
   /// The device's clock, RFC 3339, UTC.
   public var time: String
@@ -48,6 +49,16 @@ public struct DeviceStatus: Codable, Equatable, Sendable {
     public var kind: String
     public var manufacturer: String?
     public var secureBootState: String?
+  }
+  public struct Storage: Codable, Equatable, Sendable {
+    /// `volatile`, `open`, `damaged` or `locked`.
+    public var state: String
+    /// Of an open one.
+    public var cipher: String?
+    /// What its keys are sealed with.
+    public var rootOfTrust: String
+    /// Why it is not open.
+    public var reason: String?
   }
   public struct Memory: Codable, Equatable, Sendable {
     public var residentBytes: UInt64

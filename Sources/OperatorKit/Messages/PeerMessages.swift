@@ -22,6 +22,7 @@ public struct CredentialState: Codable, Equatable, Sendable {
 struct RenewalOffer: Codable, Sendable {
   var deviceId: String
   var certificateRequest: String
+  var identity: ClaimOffer.IdentityProof
 }
 
 /// `PUT /v1/credential/renewal`

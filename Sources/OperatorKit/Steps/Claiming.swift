@@ -90,6 +90,7 @@ public struct Claiming: Sendable {
           model: claimed.info.model,
           ownerId: owner.ownerId, ownerFolder: ownerFolder, person: person))
     }
+    try AuditMemories.forget(home, claimed.id)
     let info = try await OwnedDevice(home: home, device: claimed.id.text, ownerFolder: ownerFolder, person: person).with {
       (client) throws(OperatorError) in
       try await client.info()
@@ -185,8 +186,7 @@ public struct Claiming: Sendable {
     let unlocked = try prepared.open(now_s: now_s)
     let owner = unlocked.owner
     try unlocked.ensureAdmin(person, now_s: now_s)
-    let certificate = try Profiles.lDevID(
-      issuer: unlocked.issuer, key: request.publicKey, owner: owner.identifier, deviceId: deviceId, now_s: now_s)
+    let certificate = try unlocked.issue(request.publicKey, for: deviceId, now_s: now_s)
     let prover = LabelProver(label: label, client: client, patience: patience)
     let proof = try await prover.proof(for: owner.authority, offer: offer)
     let answer = try await prover.send(

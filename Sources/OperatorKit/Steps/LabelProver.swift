@@ -36,7 +36,8 @@ public struct ClaimPatience: Sendable {
       } catch {
         // For some seconds its supervisor still knows the former owner; then it is away, and then for a moment not yet what it will be.
         let isRestarting =
-          error.mayPassByItself || error.code == "wrong-device" || error.code == "tls-refused" || error.refusal?.problem == "owner-not-pinned"
+          error.mayPassByItself || error.code == "wrong-device" || error.code == "tls-refused"
+          || ["owner-not-pinned", "restarting"].contains(error.refusal?.problem)
         guard secondsNow() < end_s, isRestarting else { throw error }
       }
       try await pause(ms: 1_000)

@@ -99,11 +99,12 @@ public struct OwnedDevice: Sendable {
 
   /// - Parameters:
   ///   - credential: whom to show to the device; nil for the operator's own.
-  ///   - evenExpired: lets a known device in whose certificate has ended: to renew it, and for nothing else.
+  ///   - evenExpired: lets a known device in whose certificate has ended or was withdrawn: to renew it, and for nothing else.
   ///   - serverName: which of its certificates the device is to show; nil for the usual one.
   func security(showing credential: Credential? = nil, evenExpired: Bool = false, serverName: String? = nil) throws(OperatorError) -> ConnectionSecurity {
     let owner = owner.identifier
     let authority = self.owner.authority
+    let list = evenExpired ? nil : try self.owner.revocationList()
     let trust: ServerTrust
     if let deviceId {
       let name = SubjectAlternativeName.uri(IdentityURI.device(owner: owner, deviceId).text)
@@ -117,7 +118,10 @@ public struct OwnedDevice: Sendable {
     return try ConnectionSecurity(
       credential: credential ?? self.credential, trust: trust, peerName: peerName, clock: WallClock(floor_s: now_s), serverName: serverName
     ) { certificate in
-      Profiles.refusalOfOwnedDevice(certificate, owner: owner)
+      if let list, list.revokes(certificate) {
+        return CertificateRefusal(.revoked, "the certificate \(certificate.subject) was withdrawn by list \(list.number) of your owner")
+      }
+      return Profiles.refusalOfOwnedDevice(certificate, owner: owner)
     }
   }
 

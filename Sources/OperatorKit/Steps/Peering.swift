@@ -11,14 +11,17 @@ public struct PeeredDevice: Encodable, Sendable, Equatable {
 }
 
 /// The admin's word to one device about another one of the same owner's, by a statement that the device's supervisor believes: it opens the network for
-/// the peers' places, and for no others.
+/// the peers' places, and for no others. The statement names every place anew; those that were not told from here are not the device's to add.
 public struct Peering: Sendable {
   private let device: OwnedDevice
+  private let acceptsPlaces: Bool
   private let signer: StatementSigner
 
+  /// - Parameter acceptsPlaces: also signs places of other peers that the device names and that were not told from here.
   /// - Throws: `not-permitted` where the operator is no admin.
-  public init(_ device: OwnedDevice) throws(OperatorError) {
+  public init(_ device: OwnedDevice, acceptsPlaces: Bool = false) throws(OperatorError) {
     self.device = device
+    self.acceptsPlaces = acceptsPlaces
     signer = try StatementSigner(device.credential, owner: device.owner.identifier, purpose: "tell a device of a peer")
   }
 
@@ -39,7 +42,7 @@ public struct Peering: Sendable {
   ///   - peer: 20 hexadecimal digits.
   ///   - address: where the device reaches it, a numeric address; nil where it only comes by itself, or stays where it is known.
   ///   - scope: `readings:<name>` each: what the peer may have of the device.
-  /// - Throws: `bad-argument`; what the connection throws; `refused-by-device`.
+  /// - Throws: `bad-argument`; `places-unknown`; what the connection throws; `refused-by-device`.
   public func put(_ peer: String, address: Endpoint?, scope: [String]) async throws(OperatorError) -> PeeredDevice {
     let peer = try Self.peer(peer)
     do throws(PeerScopeError) {
@@ -51,10 +54,10 @@ public struct Peering: Sendable {
     return try await device.with { (client) throws(OperatorError) in
       let known = try await client.peers()
       // Who is asked only for its scope stays where it is.
-      let former = known.first { $0.deviceId == peer.text }.flatMap(Self.place)
-      let destination = place ?? former
-      let body = try Self.destinations(known, except: peer, adding: destination)
-      return try await order(client, peer, body) { (proof) throws(OperatorError) in
+      var places = try places(known, of: client, except: place == nil ? nil : peer)
+      if let place { places[peer.text] = place }
+      let destination = places[peer.text]
+      return try await order(client, peer, places) { (proof) throws(OperatorError) in
         let order = PeerOrder(address: destination?.address.description, port: destination.map { Int($0.port) }, scope: scope, proof: proof)
         return try await client.send(PeerList.self, DeviceRequest(.put, "/v1/peers/\(peer)", body: try encode(order)))
       }
@@ -63,23 +66,51 @@ public struct Peering: Sendable {
 
   /// The device has nothing to do with `peer` any more.
   ///
-  /// - Throws: what the connection throws; `refused-by-device`, also where it is no peer.
+  /// - Throws: `places-unknown`; what the connection throws; `refused-by-device`, also where it is no peer.
   public func remove(_ peer: String) async throws(OperatorError) -> PeeredDevice {
     let peer = try Self.peer(peer)
     return try await device.with { (client) throws(OperatorError) in
-      let body = try Self.destinations(try await client.peers(), except: peer, adding: nil)
-      return try await order(client, peer, body) { (proof) throws(OperatorError) in
+      let places = try places(try await client.peers(), of: client, except: peer)
+      return try await order(client, peer, places) { (proof) throws(OperatorError) in
         try await client.send(PeerList.self, DeviceRequest(.delete, "/v1/peers/\(peer)", body: try encode(proof)))
       }
     }
   }
 
+  private typealias Places = [String: PeerDestinations.Destination]
+
   private func order(
-    _ client: DeviceClient, _ peer: DeviceIdentifier, _ body: [UInt8], send: (StatementProof) async throws(OperatorError) -> PeerList
+    _ client: DeviceClient, _ peer: DeviceIdentifier, _ places: Places, send: (StatementProof) async throws(OperatorError) -> PeerList
   ) async throws(OperatorError) -> PeeredDevice {
     let id = try client.device
-    let (_, list) = try await signer.order(OwnerStatement.setPeers, body: body, from: try await signer.state(client), over: client, to: id, send: send)
+    guard let destinations = PeerDestinations(places.values) else {
+      throw OperatorError(
+        "bad-argument", "a device reaches at most \(PeerDestinations.maximumCount) peers by itself; let the others come to it (haechi peer approve)")
+    }
+    let (_, list) = try await signer.order(
+      OwnerStatement.setPeers, body: destinations.encoded, from: try await signer.state(client), over: client, to: id, send: send)
+    try DeviceBook.update(device.home) { (book) throws(OperatorError) in book.told(id.text, places.mapValues(\.description)) }
     return PeeredDevice(deviceId: id.text, peer: peer.text, peers: list.peers)
+  }
+
+  /// Where the device reaches its peers, but for one: as it says, and as it was told from here.
+  private func places(_ known: [PeerState], of client: DeviceClient, except peer: DeviceIdentifier?) throws(OperatorError) -> Places {
+    let id = try client.device
+    let told = try DeviceBook.load(device.home).devices.first { $0.deviceId == id.text }?.places ?? [:]
+    var places: Places = [:]
+    var unknown: [String] = []
+    for entry in known where entry.state == "approved" && entry.deviceId != peer?.text {
+      guard let place = Self.place(entry) else { continue }
+      places[entry.deviceId] = place
+      if told[entry.deviceId] != place.description { unknown.append("\(printable(entry.deviceId.prefix(40))) at \(place)") }
+    }
+    guard unknown.isEmpty || acceptsPlaces else {
+      throw OperatorError(
+        "places-unknown",
+        "device \(device.name) says that it reaches \(unknown.joined(separator: ", ")), which it was not told from here; nothing was signed. If another admin said so, say --accept-places; if nobody did, its firmware is not to be trusted"
+      )
+    }
+    return places
   }
 
   private static func peer(_ text: String) throws(OperatorError) -> DeviceIdentifier {
@@ -101,17 +132,5 @@ public struct Peering: Sendable {
   private static func place(_ peer: PeerState) -> PeerDestinations.Destination? {
     guard let address = peer.address.flatMap({ NetworkAddress($0) }), let port = peer.port.flatMap({ UInt16(exactly: $0) }) else { return nil }
     return PeerDestinations.Destination(address: address, port: port)
-  }
-
-  /// What the statement is about: every place that the device may reach afterwards.
-  private static func destinations(
-    _ known: [PeerState], except peer: DeviceIdentifier, adding new: PeerDestinations.Destination?
-  ) throws(OperatorError) -> [UInt8] {
-    let others = known.filter { $0.state == "approved" && $0.deviceId != peer.text }.compactMap(place)
-    guard let destinations = PeerDestinations(others + (new.map { [$0] } ?? [])) else {
-      throw OperatorError(
-        "bad-argument", "a device reaches at most \(PeerDestinations.maximumCount) peers by itself; let the others come to it (haechi peer approve)")
-    }
-    return destinations.encoded
   }
 }

@@ -11,6 +11,10 @@ public struct RenewedDevice: Encodable, Sendable, Equatable {
   public let validUntil: String
   /// Whether the one before had ended already.
   public let wasExpired: Bool
+  /// Of the owner's revocation list that withdraws the one before, which the device has now; nil where nothing was left to withdraw.
+  public let revocationList: UInt64?
+  /// Why the one before could not be withdrawn, or the device not be told: it counts with other devices until it ends.
+  public let notWithdrawn: String?
 }
 
 /// The admin's step before (or after) a device's operational certificate ends: a fresh key, a new certificate of the owner CA, and the handshake that
@@ -40,9 +44,10 @@ public struct Renewing: Sendable {
 
   /// Renews.
   ///
-  /// - Throws: what the connections throw; `bad-answer` where the device does not do what it should.
+  /// - Throws: what the connections throw; `device-unproved` where what answers has the device's certificate and not its identity; `bad-answer` where
+  ///   the device does not do what it should.
   public func run() async throws(OperatorError) -> RenewedDevice {
-    let (certificate, wasExpired) = try await device.with(try device.security(evenExpired: true)) { (client) throws(OperatorError) in
+    let (certificate, former) = try await device.with(try device.security(evenExpired: true)) { (client) throws(OperatorError) in
       try await install(client)
     }
     // The proof: a connection in which the device shows the new certificate, and this tool accepts it.
@@ -59,11 +64,20 @@ public struct Renewing: Sendable {
         throw OperatorError("bad-answer", "\(device.endpoint) says that it uses its new certificate and shows another; see: haechi logs")
       }
     }
+    var number: UInt64?
+    var notWithdrawn: String?
+    do throws(OperatorError) {
+      number = try owner.withdrawFormer(of: deviceId, shown: former, present: certificate, now_s: device.now_s)
+      if number != nil { try await RevocationPush.bring(owner.owner.revocationList(), to: device) }
+    } catch {
+      notWithdrawn = error.reason
+    }
     return RenewedDevice(
-      deviceId: deviceId.text, serialNumber: hexadecimal(certificate.serialNumber), validUntil: rfc3339(certificate.notAfter_s), wasExpired: wasExpired)
+      deviceId: deviceId.text, serialNumber: hexadecimal(certificate.serialNumber), validUntil: rfc3339(certificate.notAfter_s),
+      wasExpired: former.notAfter_s < device.now_s, revocationList: number, notWithdrawn: notWithdrawn)
   }
 
-  private func install(_ client: DeviceClient) async throws(OperatorError) -> (Certificate, wasExpired: Bool) {
+  private func install(_ client: DeviceClient) async throws(OperatorError) -> (Certificate, former: Certificate) {
     let endpoint = device.endpoint
     guard let peer = client.connection.peer else { throw OperatorError("wrong-device", "\(endpoint) has no certificate") }
     let offer = try await client.send(RenewalOffer.self, DeviceRequest(.post, "/v1/credential/renewal"))
@@ -72,14 +86,28 @@ public struct Renewing: Sendable {
       throw OperatorError("bad-answer", "\(endpoint) asks for a certificate for another device, or for the key that it has already; nothing was signed")
     }
     try Profiles.checkOperational(request, deviceId, from: endpoint)
-    let certificate = try Profiles.lDevID(
-      issuer: owner.issuer, key: request.publicKey, owner: owner.owner.identifier, deviceId: deviceId, now_s: device.now_s)
+    let binding = try await client.connection.binding(label: LabelProof.exporterLabel)
+    guard Self.proves(offer.identity, deviceId, IdentityProof.signedBytes(device: deviceId, binding: binding, request: request)) else {
+      throw OperatorError(
+        "device-unproved",
+        "what answers at \(endpoint) has a certificate of device \(deviceId) and not the key of its whole life: that certificate's key may have been stolen; nothing was signed"
+      )
+    }
+    let certificate = try owner.issue(request.publicKey, for: deviceId, now_s: device.now_s)
     let order = RenewalOrder(certificateChain: certificate.pem)
     let state = try await client.send(CredentialState.self, DeviceRequest(.put, "/v1/credential/renewal", body: try encode(order)))
     guard state.renewal == "proving" else {
       throw OperatorError("bad-answer", "\(endpoint) took its new certificate and its renewal is '\(printable(state.renewal.prefix(40)))'; see: haechi logs")
     }
-    return (certificate, peer.notAfter_s < device.now_s)
+    return (certificate, peer)
+  }
+
+  /// Whether the device signed `bytes` with the key that its id names.
+  static func proves(_ identity: ClaimOffer.IdentityProof, _ device: DeviceIdentifier, _ signed: [UInt8]) -> Bool {
+    guard let leaf = (try? Certificate.chain(pem: identity.certificateChain))?.first, let key = leaf.publicKey,
+      DeviceIdentifier(publicKeyDigest: key.digest) == device, let signature = bytes(hexadecimal: identity.signature)
+    else { return false }
+    return key.isValid(signature: signature, of: signed)
   }
 
   private func waitUntilInUse(_ client: DeviceClient, _ certificate: Certificate) async throws(OperatorError) {

@@ -63,11 +63,13 @@ public struct RevocationPush: Sendable {
 
   /// One device after the other.
   ///
-  /// - Parameter each: is told of each as it goes.
+  /// - Parameters:
+  ///   - withdrawn: the id of a device that the list withdraws, which is not asked.
+  ///   - each: is told of each as it goes.
   /// - Throws: what is wrong with the list of known devices.
-  public func run(_ each: (PushedDevice) -> Void = { _ in }) async throws(OperatorError) -> RevocationPushReport {
+  public func run(except withdrawn: String? = nil, _ each: (PushedDevice) -> Void = { _ in }) async throws(OperatorError) -> RevocationPushReport {
     var devices: [PushedDevice] = []
-    for known in try DeviceBook.load(home).devices where known.ownerId == owner.ownerId {
+    for known in try DeviceBook.load(home).devices where known.ownerId == owner.ownerId && known.deviceId != withdrawn {
       let done = await push(to: known)
       each(done)
       devices.append(done)
@@ -75,16 +77,24 @@ public struct RevocationPush: Sendable {
     return RevocationPushReport(number: list.number, devices: devices)
   }
 
+  /// To one device, as whom it was opened.
+  ///
+  /// - Throws: what the connection throws; `refused-by-device`; `bad-answer`.
+  static func bring(_ list: CertificateRevocationList?, to device: OwnedDevice) async throws(OperatorError) {
+    guard let list else { return }
+    let order = RevocationOrder(list: list.pem)
+    let state = try await device.with { (client) throws(OperatorError) in
+      try await client.send(RevocationState.self, DeviceRequest(.put, "/v1/revocations", body: try encode(order)))
+    }
+    guard state.number == list.number else {
+      throw OperatorError("bad-answer", "\(device.endpoint) took list \(list.number) and says that it has list \(state.number)")
+    }
+  }
+
   private func push(to known: KnownDevice) async -> PushedDevice {
     do throws(OperatorError) {
       let device = try OwnedDevice(home: home, device: known.deviceId, owner: owner, credential: credential, now_s: now_s)
-      let order = RevocationOrder(list: list.pem)
-      let state = try await device.with { (client) throws(OperatorError) in
-        try await client.send(RevocationState.self, DeviceRequest(.put, "/v1/revocations", body: try encode(order)))
-      }
-      guard state.number == list.number else {
-        throw OperatorError("bad-answer", "\(device.endpoint) took list \(list.number) and says that it has list \(state.number)")
-      }
+      try await Self.bring(list, to: device)
       return PushedDevice(deviceId: known.deviceId, name: known.name, reached: true, reason: nil)
     } catch {
       return PushedDevice(deviceId: known.deviceId, name: known.name, reached: false, reason: error.reason)

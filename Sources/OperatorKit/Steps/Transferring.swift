@@ -15,8 +15,13 @@ public struct Transferring: Sendable {
   private let device: OwnedDevice
   private let signer: StatementSigner
 
-  /// - Throws: `not-permitted` where the operator is no admin.
+  /// - Throws: `unknown-device` where only an address is known: whichever device of the owner's answered there would be wiped; `not-permitted` where the
+  ///   operator is no admin.
   public init(_ device: OwnedDevice) throws(OperatorError) {
+    guard device.deviceId != nil else {
+      throw OperatorError(
+        "unknown-device", "only a known device is given up, and nothing is known of \(device.name); name it by its id or alias (see: haechi devices)")
+    }
     self.device = device
     signer = try StatementSigner(device.credential, owner: device.owner.identifier, purpose: "give a device up")
   }

@@ -17,6 +17,8 @@ public struct KnownDevice: Codable, Equatable, Sendable {
   public var ownerFolder: String?
   /// Which of the owner's members the operator is.
   public var person: String?
+  /// Where it was told from here to reach its peers: `HOST:PORT` by device id.
+  public var places: [String: String]?
 
   public init(
     deviceId: String, alias: String? = nil, address: String?, serialNumber: String? = nil, model: String? = nil, ownerId: String? = nil,
@@ -121,6 +123,12 @@ public struct DeviceBook: Codable, Equatable, Sendable {
     guard var device = devices.first(where: { $0.deviceId == deviceId }) else { return }
     device.address = endpoint.description
     try remember(device)
+  }
+
+  /// The device of that id was told to reach its peers at `places`.
+  mutating func told(_ deviceId: String, _ places: [String: String]) {
+    guard let index = devices.firstIndex(where: { $0.deviceId == deviceId }) else { return }
+    devices[index].places = places.isEmpty ? nil : places
   }
 
   /// Forgets the device of that id; says whether it was known.

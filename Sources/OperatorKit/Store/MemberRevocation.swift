@@ -101,25 +101,32 @@ extension UnlockedOwner {
         "\(name) is the last admin of this owner: nobody could order anything of its devices. Add another first (haechi member add NAME --role admin), or say --force-last-admin"
       )
     }
-    let present = try owner.revocationList()
-    let added = certificates.compactMap(\.serial).filter { present?.revokes($0) != true }
-    var number = present?.number ?? 0
-    if !added.isEmpty {
-      number += 1
-      let list: CertificateRevocationList
-      do {
-        list = try issuer.revocationList(
-          number: number, revoked: (present?.revoked ?? []) + added.map { RevokedCertificate(serial: $0, revoked_s: now_s) }, now_s: now_s)
-      } catch {
-        throw OperatorError(
-          "list-full", "the next revocation list of owner \(owner.ownerId) could not be made; shorter lives (member add --days) need fewer entries",
-          cause: error)
-      }
-      // The list before the files: what was cut off here is done again by the same command.
-      try PrivateFiles.write(Array(list.pem.utf8), to: owner.revocationsFile, existing: .replace, mode: 0o644)
-    }
+    // The list before the files: what was cut off here is done again by the same command.
+    let (number, added) = try withdraw(certificates, now_s: now_s)
     for file in ["\(owner.membersFolder)/\(name).key", "\(owner.membersFolder)/\(name).pem"] { try PrivateFiles.remove(file) }
     return RevokedMember(name: name, ownerId: owner.ownerId, number: number, serials: added.map(\.description))
+  }
+
+  /// Puts `certificates` on the owner's next revocation list, as far as they are on none yet. The folder is locked.
+  ///
+  /// - Returns: the number of the list that has them all, and what was new to it.
+  func withdraw(_ certificates: [Certificate], now_s: Int64) throws(OperatorError) -> (number: UInt64, added: [CertificateSerial]) {
+    let present = try owner.revocationList()
+    var added: [CertificateSerial] = []
+    for serial in certificates.compactMap(\.serial) where present?.revokes(serial) != true && !added.contains(serial) { added.append(serial) }
+    guard !added.isEmpty else { return (present?.number ?? 0, []) }
+    let number = (present?.number ?? 0) + 1
+    let list: CertificateRevocationList
+    do {
+      list = try issuer.revocationList(
+        number: number, revoked: (present?.revoked ?? []) + added.map { RevokedCertificate(serial: $0, revoked_s: now_s) }, now_s: now_s)
+    } catch {
+      throw OperatorError(
+        "list-full", "the next revocation list of owner \(owner.ownerId) could not be made; shorter lives (member add --days) need fewer entries",
+        cause: error)
+    }
+    try PrivateFiles.write(Array(list.pem.utf8), to: owner.revocationsFile, existing: .replace, mode: 0o644)
+    return (number, added)
   }
 
   /// A credential of an admin for one hour, which is written nowhere: for the list that leaves no admin.

@@ -7,6 +7,9 @@
 /// known-makers/ID.pem     maker CAs that the operator has trusted, by the digest of their key
 /// owner/ca.pem, ca.key    the owner's CA, its key under the owner's passphrase; made by owner new or the first claim
 /// owner/members/NAME.pem, NAME.key   the certificates of the members who may use its devices
+/// owner/devices.pem       the operational certificates that were issued to devices and have not ended
+/// owner/revocations.pem   what the owner has withdrawn
+/// audit/DEVICE.json       what is remembered of each device's audit log
 /// labels/SERIAL.txt, SERIAL.png      the labels of devices that were provisioned here
 /// ```
 public struct OperatorHome: Sendable, Equatable {
@@ -41,5 +44,6 @@ public struct OperatorHome: Sendable, Equatable {
   public var makerFolder: String { path + "/maker" }
   public var knownMakersFolder: String { path + "/known-makers" }
   public var ownerFolder: String { path + "/owner" }
+  public var auditFolder: String { path + "/audit" }
   public var labelsFolder: String { path + "/labels" }
 }

@@ -36,4 +36,15 @@ extension Sheet {
     if let code = event.code { line += " (\(printable(code))\(event.reason.map { ": \(printable($0))" } ?? ""))" }
     return line
   }
+
+  /// What became of the certificate before.
+  public static func former(_ done: RenewedDevice) -> [String] {
+    switch (done.revocationList, done.notWithdrawn.map { printable($0) }) {
+    case (nil, nil): []
+    case (nil, let reason?): ["warning: the certificate before still counts with your other devices until it ends: \(reason)"]
+    case (let number?, nil): ["the certificate before is withdrawn by list \(number); other devices hear of it at the next: haechi member push"]
+    case (let number?, let reason?):
+      ["warning: list \(number) withdraws the certificate before, and no device has it yet: \(reason); later: haechi member push"]
+    }
+  }
 }

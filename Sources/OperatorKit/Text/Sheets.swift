@@ -24,6 +24,9 @@ public enum Sheet {
     var root = printable(status.rootOfTrust.kind)
     if let manufacturer = status.rootOfTrust.manufacturer, !manufacturer.isEmpty { root += " by \(printable(manufacturer))" }
     if let secureBoot = status.rootOfTrust.secureBootState { root += ", Secure Boot \(printable(secureBoot))" }
+    var storage = printable(status.storage.state)
+    if let cipher = status.storage.cipher { storage += ", \(printable(cipher)), keys by \(printable(status.storage.rootOfTrust))" }
+    if let reason = status.storage.reason { storage += ": \(printable(reason))" }
     var lines = table([
       ["state", printable(status.state)],
       [
@@ -32,6 +35,7 @@ public enum Sheet {
       ],
       ["network", way],
       ["root of trust", root],
+      ["storage", storage],
       ["memory", "\(bytesText(status.memory.residentBytes)) resident"],
       ["clock", clock(status.time, now_s: now_s)],
     ])

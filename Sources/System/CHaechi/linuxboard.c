@@ -1,8 +1,12 @@
+#define _GNU_SOURCE
 #include "linuxboard.h"
 
 #include <errno.h>
+#include <linux/blkpg.h>
+#include <linux/fs.h>
 #include <linux/watchdog.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -64,4 +68,32 @@ ssize_t haechi_netlink_receive(int socket, void *bytes, size_t capacity, int *fr
   while (taken < 0 && errno == EINTR);
   *from_kernel = taken >= 0 && length == sizeof sender && sender.nl_family == AF_NETLINK && sender.nl_pid == 0;
   return taken;
+}
+
+// fs/ext4/ext4.h; no header for user space has it.
+#ifndef EXT4_IOC_RESIZE_FS
+#define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
+#endif
+
+int haechi_ext4_resize(int folder, uint64_t blocks) { return ioctl(folder, EXT4_IOC_RESIZE_FS, &blocks); }
+
+int haechi_file_system_sync(int folder) { return syncfs(folder); }
+
+int haechi_block_discard(int device, uint64_t length_bytes) {
+  uint64_t range[2] = {0, length_bytes};
+  return ioctl(device, BLKDISCARD, range);
+}
+
+int haechi_partition_resize(int disk, int number, uint64_t first_byte, uint64_t size_bytes) {
+  struct blkpg_partition partition = {.start = (long long)first_byte, .length = (long long)size_bytes, .pno = number};
+  struct blkpg_ioctl_arg request = {.op = BLKPG_RESIZE_PARTITION, .datalen = sizeof partition, .data = &partition};
+  return ioctl(disk, BLKPG, &request);
+}
+
+int haechi_cpu_has_aes(void) {
+#ifdef __aarch64__
+  return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#else
+  return 0;
+#endif
 }

@@ -58,6 +58,11 @@ int haechi_drop_capabilities(void) { return keep_capabilities(0); }
 
 int haechi_keep_network_capability(void) { return keep_capabilities(1U << CAP_NET_ADMIN); }
 
+int haechi_keep_storage_capabilities(void) {
+  return keep_capabilities(1U << CAP_SYS_ADMIN | 1U << CAP_MKNOD | 1U << CAP_CHOWN | 1U << CAP_FOWNER | 1U << CAP_DAC_OVERRIDE |
+                           1U << CAP_SYS_RESOURCE | 1U << CAP_IPC_LOCK);
+}
+
 int haechi_harden_process(pid_t parent) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return -errno;

@@ -1,6 +1,7 @@
 // What Swift cannot import of OpenSSL: macros with arguments, as functions of the same meaning.
 #pragma once
 #include <openssl/bio.h>
+#include <openssl/cms.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>

@@ -23,3 +23,14 @@ ssize_t haechi_netlink_send(int socket, const void *bytes, size_t count);
 /// Takes one datagram without waiting. `*from_kernel` says whether the kernel sent it: port 0, which no process can have.
 /// The true length is returned, also where it is more than `capacity` (MSG_TRUNC).
 ssize_t haechi_netlink_receive(int socket, void *bytes, size_t capacity, int *from_kernel);
+
+/// Grows a mounted ext4 to so many of its blocks (EXT4_IOC_RESIZE_FS). -1 and errno where it failed.
+int haechi_ext4_resize(int folder, uint64_t blocks);
+/// Waits until a whole file system is on the medium (syncfs(2)). -1 and errno where it failed.
+int haechi_file_system_sync(int folder);
+/// Tells a block device that its content is of no use (BLKDISCARD). -1 and errno where it failed; EOPNOTSUPP where it has no such thing.
+int haechi_block_discard(int device, uint64_t length_bytes);
+/// Makes the kernel's idea of a partition larger (BLKPG_RESIZE_PARTITION). -1 and errno where it failed.
+int haechi_partition_resize(int disk, int number, uint64_t first_byte, uint64_t size_bytes);
+/// Whether this CPU has AES instructions.
+int haechi_cpu_has_aes(void);

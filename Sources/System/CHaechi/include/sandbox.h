@@ -16,6 +16,9 @@ int haechi_drop_capabilities(void);
 /// As `haechi_drop_capabilities`, but CAP_NET_ADMIN stays permitted and effective where this process has it: it may configure the network of its
 /// own name space, and nothing else. Returns 0, or -errno.
 int haechi_keep_network_capability(void);
+/// As `haechi_drop_capabilities`, but what a disk takes stays where this process has it: CAP_SYS_ADMIN (mount, device mapper), CAP_MKNOD (its nodes),
+/// CAP_CHOWN, CAP_FOWNER and CAP_DAC_OVERRIDE (the runtime's files), CAP_SYS_RESOURCE (growing a file system), CAP_IPC_LOCK (keys in locked memory).
+int haechi_keep_storage_capabilities(void);
 /// no_new_privs on, core dumps and tracing by others off, SIGKILL when the parent ends. Fails with -ESRCH where the parent has ended already.
 int haechi_harden_process(pid_t parent);
 /// The name that process lists show, at most 15 bytes. Returns 0, or -errno.

@@ -1,17 +1,19 @@
-import Foundations
+public import Foundations
 import Glibc
 import Synchronization
-import Vault
+public import Vault
 
 /// A folder on a disk with a volatile cache, in memory.
 ///
 /// What was not flushed may be there after a power cut, or partly (by sectors of 512 bytes), or not, in any order; so may names, until the folder was
 /// flushed. The power is cut at a chosen operation; any operation can be made to fail.
-final class CuttableDisk: VaultStorage {
-  enum Operation: Hashable, CaseIterable { case open, create, rename, remove, folderFlush, read, write, truncate, flush }
+public final class CuttableDisk: VaultStorage {
+  public enum Operation: Hashable, Sendable, CaseIterable { case open, create, rename, remove, folderFlush, read, write, truncate, flush }
+
+  public init() {}
 
   static let sector_bytes = 512
-  let path = "disk"
+  public let path = "disk"
 
   private enum Pending {
     case write(Int, [UInt8])
@@ -44,16 +46,16 @@ final class CuttableDisk: VaultStorage {
 
   // MARK: What a test does to it
 
-  var operations: Int { state.withLock { $0.operations } }
-  var isOff: Bool { state.withLock { $0.isOff } }
-  func cut(after operations: Int) { state.withLock { $0.cutAt = $0.operations + operations } }
+  public var operations: Int { state.withLock { $0.operations } }
+  public var isOff: Bool { state.withLock { $0.isOff } }
+  public func cut(after operations: Int) { state.withLock { $0.cutAt = $0.operations + operations } }
   /// Every such operation fails with this number; nil: works again.
-  func fail(_ operation: Operation, _ number: CInt?) { state.withLock { $0.faults[operation] = number } }
-  func setReadOnly(_ isReadOnly: Bool) { state.withLock { $0.isReadOnly = isReadOnly } }
+  public func fail(_ operation: Operation, _ number: CInt?) { state.withLock { $0.faults[operation] = number } }
+  public func setReadOnly(_ isReadOnly: Bool) { state.withLock { $0.isReadOnly = isReadOnly } }
 
-  func content(_ name: String) -> [UInt8]? { state.withLock { state in state.liveNames[name].flatMap { state.nodes[$0]?.live } } }
-  var names: [String] { state.withLock { $0.liveNames.keys.sorted() } }
-  func replace(_ name: String, _ bytes: [UInt8]?) {
+  public func content(_ name: String) -> [UInt8]? { state.withLock { state in state.liveNames[name].flatMap { state.nodes[$0]?.live } } }
+  public var names: [String] { state.withLock { $0.liveNames.keys.sorted() } }
+  public func replace(_ name: String, _ bytes: [UInt8]?) {
     state.withLock { state in
       state.epoch += 1
       state.pendingNames = []
@@ -70,10 +72,10 @@ final class CuttableDisk: VaultStorage {
   }
 
   /// An operation of something else that the power supplies: a counter.
-  func tick() throws(SystemCallError) { try step(nil, "counter") }
+  public func tick() throws(SystemCallError) { try step(nil, "counter") }
 
   /// The process ended, there or where the power was to be cut; the machine, with its cache, lives on.
-  func killProcess() {
+  public func killProcess() {
     state.withLock {
       $0.epoch += 1
       $0.isOff = false
@@ -82,7 +84,7 @@ final class CuttableDisk: VaultStorage {
   }
 
   /// The power was cut, and nothing that was not flushed is there.
-  func loseCache() {
+  public func loseCache() {
     state.withLock { state in
       for (number, node) in state.nodes { state.nodes[number] = Node(live: node.durable, durable: node.durable) }
       state.liveNames = state.durableNames
@@ -92,7 +94,7 @@ final class CuttableDisk: VaultStorage {
   }
 
   /// The power comes back: each thing that was not flushed is there, partly there or not.
-  func powerOn(_ random: inout some RandomNumberGenerator) {
+  public func powerOn(_ random: inout some RandomNumberGenerator) {
     state.withLock { state in
       // In an order that a seed repeats.
       for (number, node) in state.nodes.sorted(by: { $0.key < $1.key }) { state.nodes[number] = Self.afterCut(node, &random) }
@@ -170,7 +172,7 @@ final class CuttableDisk: VaultStorage {
     if let fault { throw SystemCallError(operation.map { "\($0)" } ?? "tick", number: fault, subject: subject) }
   }
 
-  func open(_ name: String, writable: Bool) throws(SystemCallError) -> any VaultFile {
+  public func open(_ name: String, writable: Bool) throws(SystemCallError) -> any VaultFile {
     try step(.open, name)
     let (node, epoch, isReadOnly) = state.withLock { ($0.liveNames[name], $0.epoch, $0.isReadOnly) }
     guard let node else { throw SystemCallError("open", number: ENOENT, subject: name) }
@@ -178,7 +180,7 @@ final class CuttableDisk: VaultStorage {
     return CuttableFile(disk: self, node: node, epoch: epoch, name: name)
   }
 
-  func create(_ name: String) throws(SystemCallError) -> any VaultFile {
+  public func create(_ name: String) throws(SystemCallError) -> any VaultFile {
     try step(.create, name)
     let made = state.withLock { state -> (Int, Int)? in
       guard state.liveNames[name] == nil else { return nil }
@@ -192,7 +194,7 @@ final class CuttableDisk: VaultStorage {
     return CuttableFile(disk: self, node: made.0, epoch: made.1, name: name)
   }
 
-  func rename(_ name: String, to newName: String) throws(SystemCallError) {
+  public func rename(_ name: String, to newName: String) throws(SystemCallError) {
     try change(.rename, name) { state in
       guard let node = state.liveNames.removeValue(forKey: name) else { return false }
       state.liveNames[newName] = node
@@ -201,7 +203,7 @@ final class CuttableDisk: VaultStorage {
     }
   }
 
-  func remove(_ name: String) throws(SystemCallError) {
+  public func remove(_ name: String) throws(SystemCallError) {
     try change(.remove, name) { state in
       guard state.liveNames.removeValue(forKey: name) != nil else { return false }
       state.pendingNames.append(.remove(name))
@@ -221,7 +223,7 @@ final class CuttableDisk: VaultStorage {
     guard isThere else { throw SystemCallError("\(operation)", number: ENOENT, subject: name) }
   }
 
-  func synchronise() throws(SystemCallError) {
+  public func synchronise() throws(SystemCallError) {
     try step(.folderFlush, path)
     state.withLock {
       $0.durableNames = $0.liveNames

@@ -1,35 +1,14 @@
-internal import BoardAPI
-internal import Foundations
-internal import Glibc
-
 #if HAECHI_DEVICE_LIBRARIES
+  internal import BoardAPI
   internal import CTss2
-#endif
+  internal import Foundations
+  internal import Glibc
 
-/// A TPM 2.0 behind the kernel's character device; none where there is no such device.
-final class TPM2RootOfTrust: RootOfTrust {
-  /// The resource-managed device first: it needs no exclusive use.
-  private static let devices = ["/dev/tpmrm0", "/dev/tpm0"]
-
-  func facts() throws(BoardError) -> RootOfTrustFacts {
-    guard let device = Self.devices.first(where: { access($0, F_OK) == 0 }) else {
-      return RootOfTrustFacts(kind: .none, manufacturer: "", secureBootState: [])
-    }
-    #if HAECHI_DEVICE_LIBRARIES
-      let tpm = try TPM2(device: device)
-      return RootOfTrustFacts(kind: .tpm2, manufacturer: try tpm.manufacturer(), secureBootState: try tpm.secureBootState())
-    #else
-      throw BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
-    #endif
-  }
-}
-
-#if HAECHI_DEVICE_LIBRARIES
   /// An open TPM, by the Enhanced System API (TCG TSS 2.0 ESAPI).
-  private final class TPM2 {
-    private let device: String
+  final class TPM2 {
+    let device: String
     private let transport: UnsafeMutableRawPointer
-    private let context: OpaquePointer
+    let context: OpaquePointer
 
     init(device: String) throws(BoardError) {
       // The library writes to the standard error by itself, in words that are not ours; its codes say the same.
@@ -99,11 +78,13 @@ final class TPM2RootOfTrust: RootOfTrust {
       return withUnsafeBytes(of: digests.pointee.digests.0.buffer) { Array($0.prefix(32)) }
     }
 
-    private static func check(_ result: TSS2_RC, _ call: String, _ device: String) throws(BoardError) {
+    static func check(_ result: TSS2_RC, _ call: String, _ device: String) throws(BoardError) {
       guard result == 0 else { throw failure(result, call, device) }
     }
 
-    private static func failure(_ result: TSS2_RC, _ call: String, _ device: String) -> BoardError {
+    func check(_ result: TSS2_RC, _ call: String) throws(BoardError) { try Self.check(result, call, device) }
+
+    static func failure(_ result: TSS2_RC, _ call: String, _ device: String) -> BoardError {
       let digits = String(result, radix: 16)
       return BoardError(code: "root-of-trust-failed", reason: "\(device): \(call) failed with TSS2_RC 0x\(digits) (TCG TSS 2.0 Overview, 3)")
     }

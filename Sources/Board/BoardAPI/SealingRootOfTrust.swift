@@ -1,0 +1,38 @@
+public import Foundations
+
+/// What only ever rises, for as long as the device lives.
+public enum RootOfTrustCounter: UInt8, Sendable, CaseIterable {
+  /// How often the device was wiped: a key that was sealed to an earlier value is never given out again.
+  case identityEpoch = 1
+  /// The generation of the store of what survives a wipe: an older copy of it shows.
+  case identGeneration = 2
+}
+
+/// What a sealed secret is bound to, beside the root of trust itself.
+public enum SealBinding: Sendable, Equatable {
+  /// The state of Secure Boot, which names who signed the firmware.
+  case firmware
+  /// The same, and that `closeForThisBoot` was not called yet, and this value of the identity epoch.
+  case dataKey(epoch: UInt64)
+}
+
+/// A root of trust that keeps secrets and counts. Every call blocks for as long as the chip likes, so only a worker makes them.
+///
+/// Errors have the code `storage-locked` where the secret is sealed for another root of trust, firmware or epoch.
+public protocol SealingRootOfTrust: AnyObject {
+  var kind: RootOfTrustFacts.Kind { get }
+  /// nil where it was never raised.
+  func value(of counter: RootOfTrustCounter) throws(BoardError) -> UInt64?
+  /// Raises it, and returns the new value.
+  func raise(_ counter: RootOfTrustCounter) throws(BoardError) -> UInt64
+  /// At most 128 bytes; returns what `unseal` takes, which is no secret.
+  func seal(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8]
+  func unseal(_ blob: [UInt8]) throws(BoardError) -> SecretBytes
+  /// Until the machine restarts, data keys are no longer given out.
+  func closeForThisBoot() throws(BoardError)
+}
+
+extension BoardError {
+  /// The code of what is whole and not for this root of trust, firmware or epoch.
+  public static let lockedCode = "storage-locked"
+}

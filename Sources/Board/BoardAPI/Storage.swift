@@ -1,0 +1,45 @@
+/// What became of the storage that outlives the power.
+public struct StorageFacts: Sendable, Equatable {
+  public enum State: UInt8, Sendable {
+    /// Nothing outlives this boot, because the machine has no disk of ours or nothing to seal a key with.
+    case volatile = 0
+    case open = 1
+    /// It is there, and is missing a part or does not fit together.
+    case damaged = 2
+    /// It is whole as far as can be seen, and its key is not given out here: another TPM, other firmware, an older epoch.
+    case locked = 3
+  }
+  public let state: State
+  /// As dm-crypt names it, for example `aes-xts-plain64`; empty unless open.
+  public let cipher: String
+  /// What its keys are sealed with.
+  public let rootOfTrust: RootOfTrustFacts.Kind
+  /// Of the root of trust: how often the device was made or wiped; 0 unless open.
+  public let identityEpoch: UInt64
+  /// One sentence on why it is not open; empty where it is.
+  public let reason: String
+
+  public init(state: State, cipher: String = "", rootOfTrust: RootOfTrustFacts.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "") {
+    self.state = state
+    self.cipher = cipher
+    self.rootOfTrust = rootOfTrust
+    self.identityEpoch = identityEpoch
+    self.reason = reason
+  }
+}
+
+/// What keeps the runtime's two folders over a reboot. Every call blocks, for seconds on a first boot, and may call large libraries: only a worker
+/// that keeps the rights over disks makes them.
+public protocol Storage: AnyObject {
+  /// Opens it, on the first boot makes it, and lays it under the runtime's folders: `Board.runtimeIdentityFolder` is filled, and
+  /// `Board.runtimeStateFolder` mounted. Where it is not open, both stay as they are: empty and in memory.
+  func open() -> StorageFacts
+  /// Keeps what lies in `Board.runtimeIdentityFolder` now; durable when it returns. Regular files only, 64 KiB at the most in all.
+  func commitIdentity() throws(BoardError)
+  /// Records that the device is to be wiped, before anything of it is destroyed; durable when it returns. From here on `open()` wipes first, so that
+  /// `wipe()` may be cut off at any instant, or never be reached.
+  func recordWipe() throws(BoardError)
+  /// Destroys what lies in `Board.runtimeStateFolder` for good, saved copies of the disk included; what lies in the other folder stays. When it
+  /// returns, the keys are gone; the machine restarts then, and the next `open()` makes the storage anew.
+  func wipe() throws(BoardError)
+}

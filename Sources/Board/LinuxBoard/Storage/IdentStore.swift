@@ -1,0 +1,170 @@
+internal import BoardAPI
+internal import Foundations
+
+/// The partition `ident`: what survives a wipe, in two records that are written in turn, so that a cut leaves one of them whole.
+///
+///     0 KiB    key area: whose the store is, and its key as the root of trust sealed it
+///     64 KiB   the development root of trust's own (debug firmware only)
+///     1 MiB    records of even generations
+///     2 MiB    records of odd generations
+///
+/// The generation is mirrored in a counter of the root of trust, which shows an older copy. A store that is missing something is an error and
+/// never an empty store.
+final class IdentStore {
+  static let developmentOffset_bytes: UInt64 = 64 * 1024
+  private static let recordOffsets_bytes: [UInt64] = [1 << 20, 2 << 20]
+  static let minimum_bytes: UInt64 = 3 << 20
+
+  private let partition: BlockPartition
+  private let root: any SealingRootOfTrust
+  private let key: SecretBytes
+  private var generation: UInt64
+  private(set) var content: IdentContent
+
+  private init(partition: BlockPartition, root: any SealingRootOfTrust, key: SecretBytes, generation: UInt64, content: IdentContent) {
+    self.partition = partition
+    self.root = root
+    self.key = key
+    self.generation = generation
+    self.content = content
+  }
+
+  /// The store as it lies there; on the first boot of all a new and empty one.
+  ///
+  /// - Throws: `storage-locked` where its key is sealed for another root of trust or firmware; `storage-damaged`.
+  static func open(_ partition: BlockPartition, root: any SealingRootOfTrust) throws(BoardError) -> IdentStore {
+    guard partition.size_bytes >= minimum_bytes else {
+      throw damage("the partition \(partition.name) has \(partition.size_bytes) bytes, of which it needs \(minimum_bytes)")
+    }
+    // Raised last of all when a store is made: from then on this root of trust knows that there is one.
+    let isKnown = try root.value(of: .identityEpoch) != nil
+    switch try KeyArea.read(partition) {
+    case .empty:
+      guard !isKnown else { throw damage("the partition \(partition.name) is empty, and the root of trust knows this device") }
+      return try make(partition, root: root)
+    case .unreadable:
+      // A cut while it was first written leaves half of it; nothing that counts was stored yet.
+      guard !isKnown else { throw damage("the key area of the partition \(partition.name) was changed") }
+      return try make(partition, root: root)
+    case .made(let kind, let blob):
+      guard kind == root.kind else {
+        throw BoardError(
+          code: BoardError.lockedCode, reason: "the partition \(partition.name) was sealed by \(words(kind)), and this device has \(words(root.kind))")
+      }
+      let key = try root.unseal(blob)
+      // It opens here, so it is this root of trust's: the first boot was cut off.
+      guard isKnown else { return try make(partition, root: root) }
+      return try newest(partition, root: root, key: key)
+    }
+  }
+
+  /// Writes `content` as the next generation. Durable when it returns; where it throws, the old content or the new one is there.
+  func commit(_ content: IdentContent) throws(BoardError) {
+    guard content.files.count <= IdentContent.maximumFiles, content.files_bytes <= IdentContent.filesMaximum_bytes else {
+      throw BoardError(
+        code: "identity-too-large",
+        reason:
+          "\(content.files.count) files of \(content.files_bytes) bytes: at most \(IdentContent.maximumFiles) of \(IdentContent.filesMaximum_bytes) are kept")
+    }
+    let (next, isTooMany) = generation.addingReportingOverflow(1)
+    guard !isTooMany else { throw Self.damage("the generation has no successor") }
+    try Self.write(IdentRecord(generation: next, content: content), key: key, to: partition)
+    let counted = try root.raise(.identGeneration)
+    guard counted == next else { throw Self.damage("the root of trust counts generation \(counted), not \(next)") }
+    generation = next
+    self.content = content
+  }
+
+  private static func make(_ partition: BlockPartition, root: any SealingRootOfTrust) throws(BoardError) -> IdentStore {
+    let key = try RecordCipher.randomKey(RecordCipher.key_bytes)
+    let blob = try root.seal(key, to: .firmware)
+    let generation = try root.raise(.identGeneration)
+    try write(IdentRecord(generation: generation, content: IdentContent()), key: key, to: partition)
+    try KeyArea.write(kind: root.kind, blob: blob, to: partition)
+    _ = try root.raise(.identityEpoch)
+    return IdentStore(partition: partition, root: root, key: key, generation: generation, content: IdentContent())
+  }
+
+  private static func newest(_ partition: BlockPartition, root: any SealingRootOfTrust, key: SecretBytes) throws(BoardError) -> IdentStore {
+    var found: IdentRecord?
+    for offset in recordOffsets_bytes {
+      guard let record = try read(partition, at: offset, key: key), record.generation > found?.generation ?? 0 else { continue }
+      found = record
+    }
+    guard let found else { throw damage("no record of the partition \(partition.name) is whole") }
+    guard let counted = try root.value(of: .identGeneration) else { throw damage("the root of trust has lost the generation of \(partition.name)") }
+    if found.generation > counted {
+      // Cut between the record and its counting: it is the one that was being written.
+      guard found.generation - counted == 1, try root.raise(.identGeneration) == found.generation else {
+        throw damage("the partition \(partition.name) has generation \(found.generation), and the root of trust counts \(counted)")
+      }
+    } else if found.generation < counted {
+      throw damage("the partition \(partition.name) is an older copy: generation \(found.generation) of \(counted)")
+    }
+    return IdentStore(partition: partition, root: root, key: key, generation: found.generation, content: found.content)
+  }
+
+  private static func write(_ record: IdentRecord, key: SecretBytes, to partition: BlockPartition) throws(BoardError) {
+    try partition.write(try record.sealed(key: key), at: recordOffsets_bytes[Int(record.generation & 1)])
+    try partition.flush()
+  }
+
+  private static func read(_ partition: BlockPartition, at offset_bytes: UInt64, key: SecretBytes) throws(BoardError) -> IdentRecord? {
+    let header = try partition.read(at: offset_bytes, count: IdentRecord.header_bytes)
+    guard let count = IdentRecord.sealedBytes(header: header) else { return nil }
+    let sealed = try partition.read(at: offset_bytes + UInt64(IdentRecord.header_bytes), count: count)
+    return IdentRecord(header: header, sealed: sealed, key: key)
+  }
+
+  static func damage(_ reason: String) -> BoardError { BoardError(code: "storage-damaged", reason: reason) }
+
+  private static func words(_ kind: RootOfTrustFacts.Kind) -> String {
+    switch kind {
+    case .none: "no root of trust"
+    case .tpm2: "a TPM"
+    case .development: "a debug firmware without a TPM"
+    }
+  }
+}
+
+/// The first 4 KiB of the partition `ident`.
+///
+///     0     16  "HAECHI-IDENT-KEY"
+///     16     1  format, 1
+///     17     1  kind of the root of trust, as `RootOfTrustFacts.Kind`
+///     18     2  bytes of the sealed key
+///     20        the sealed key, then zeros
+///     4064  32  SHA-256 of all before it, against a torn write
+enum KeyArea: Equatable {
+  case empty
+  case unreadable
+  case made(kind: RootOfTrustFacts.Kind, blob: [UInt8])
+
+  private static let size_bytes = 4_096
+  private static let magic = Array("HAECHI-IDENT-KEY".utf8)
+
+  static func read(_ partition: BlockPartition) throws(BoardError) -> KeyArea {
+    let bytes = try partition.read(at: 0, count: size_bytes)
+    if bytes.allSatisfy({ $0 == 0 }) { return .empty }
+    let body = Array(bytes.dropLast(32))
+    var reader = FieldReader(body)
+    guard RecordCipher.digest(body) == Array(bytes.suffix(32)), reader.take(16) == magic, reader.number(UInt8.self) == 1,
+      let kind = reader.number(UInt8.self).flatMap(RootOfTrustFacts.Kind.init(rawValue:)), let count = reader.number(UInt16.self),
+      let blob = reader.take(Int(count))
+    else { return .unreadable }
+    return .made(kind: kind, blob: blob)
+  }
+
+  static func write(kind: RootOfTrustFacts.Kind, blob: [UInt8], to partition: BlockPartition) throws(BoardError) {
+    guard blob.count <= size_bytes - 20 - 32 else { throw IdentStore.damage("a sealed key of \(blob.count) bytes does not fit") }
+    var writer = FieldWriter()
+    writer.put(magic)
+    writer.put(UInt8(1))
+    writer.put(kind.rawValue)
+    writer.put(UInt16(truncatingIfNeeded: blob.count))
+    writer.put(blob)
+    writer.put([UInt8](repeating: 0, count: size_bytes - 32 - writer.bytes.count))
+    try partition.write(writer.bytes + RecordCipher.digest(writer.bytes), at: 0)
+    try partition.flush()
+  }
+}

@@ -1,0 +1,163 @@
+internal import BoardAPI
+internal import CHaechi
+internal import Foundations
+
+/// The storage of a Linux board: the partitions `ident` and `data` of its disk, with keys that its TPM gives out (docs/storage.md).
+///
+/// PID 1 holds one and calls nothing of it: each call is a worker's whole job, and finds everything anew.
+final class LinuxStorage: Storage {
+  private let identityFolder: String
+  private let folders: VolumeFolders
+  private let user: (uid: UInt32, gid: UInt32)
+  private let registers: SealRegisters
+
+  init(identityFolder: String, folders: VolumeFolders, user: (uid: UInt32, gid: UInt32), registers: SealRegisters = SealRegisters()) {
+    self.identityFolder = identityFolder
+    self.folders = folders
+    self.user = user
+    self.registers = registers
+  }
+
+  func open() -> StorageFacts {
+    var kind = RootOfTrustFacts.Kind.none
+    do throws(BoardError) {
+      guard let parts = try find() else { return StorageFacts(state: .volatile, reason: "this machine has no disk with partitions ident and data") }
+      switch try chooseRoot(ident: parts.ident) {
+      case .absent(let reason): return StorageFacts(state: .volatile, reason: reason)
+      case .present(let root):
+        kind = root.kind
+        let (cipher, epoch) = try open(parts, root: root)
+        return StorageFacts(state: .open, cipher: cipher.word, rootOfTrust: kind, identityEpoch: epoch)
+      }
+    } catch {
+      return StorageFacts(state: error.code == BoardError.lockedCode ? .locked : .damaged, rootOfTrust: kind, reason: error.reason)
+    }
+  }
+
+  func commitIdentity() throws(BoardError) {
+    let (parts, root) = try require()
+    let store = try IdentStore.open(parts.ident, root: root)
+    var content = store.content
+    content.files = try IdentFolder(path: identityFolder, user: user).read()
+    guard content != store.content else { return }
+    try store.commit(content)
+  }
+
+  func recordWipe() throws(BoardError) {
+    let (parts, root) = try require()
+    let store = try IdentStore.open(parts.ident, root: root)
+    guard !store.content.isWiping else { return }
+    var content = store.content
+    content.isWiping = true
+    try store.commit(content)
+  }
+
+  func wipe() throws(BoardError) {
+    let (parts, root) = try require()
+    try wipe(parts, root, made: try IdentStore.open(parts.ident, root: root).content.dataEpoch)
+  }
+
+  /// - Parameter made: the epoch that the volume was made for.
+  private func wipe(_ parts: Parts, _ root: any SealingRootOfTrust, made: UInt64) throws(BoardError) {
+    // First: no copy of a sealed key opens from here on. Once is enough, however often this is cut off.
+    if try root.value(of: .identityEpoch) == made { _ = try root.raise(.identityEpoch) }
+    try makeVolume(parts.data, root).destroy()
+  }
+
+  private func open(_ parts: Parts, root: any SealingRootOfTrust) throws(BoardError) -> (VolumeCipher, epoch: UInt64) {
+    let store = try IdentStore.open(parts.ident, root: root)
+    if store.content.isWiping { try wipe(parts, root, made: store.content.dataEpoch) }
+    guard let epoch = try root.value(of: .identityEpoch) else { throw IdentStore.damage("the root of trust has lost the identity epoch") }
+    let cipher: VolumeCipher
+    if store.content.dataEpoch == epoch {
+      guard let known = VolumeCipher(rawValue: store.content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
+      cipher = known
+      try makeVolume(parts.data, root).open(cipher)
+    } else {
+      guard store.content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
+      // The first boot, or the first after a wipe; or such a boot was cut off, as the store is told last.
+      cipher = haechi_cpu_has_aes() == 1 ? .aesXTS : .adiantum
+      try makeVolume(try grown(parts.data), root).make(cipher, epoch: epoch)
+      var content = store.content
+      content.dataEpoch = epoch
+      content.dataCipher = cipher.rawValue
+      content.isWiping = false
+      try store.commit(content)
+    }
+    try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
+    return (cipher, epoch)
+  }
+
+  /// The partition, with the rest of the disk where there is any. Nothing that counts lies in it.
+  private func grown(_ data: BlockPartition) throws(BoardError) -> BlockPartition {
+    guard try DiskGrowth(path: data.path).run() else { return data }
+    return try BlockPartition(name: data.name, path: data.path)
+  }
+
+  // MARK: Parts
+
+  private struct Parts {
+    let ident: BlockPartition
+    let data: BlockPartition
+  }
+
+  private enum Root {
+    case present(any SealingRootOfTrust)
+    case absent(reason: String)
+  }
+
+  private func find() throws(BoardError) -> Parts? {
+    guard let ident = try BlockPartition.find("ident") else { return nil }
+    guard let data = try BlockPartition.find("data") else { throw IdentStore.damage("the disk has a partition ident and no partition data") }
+    return Parts(ident: ident, data: data)
+  }
+
+  private func require() throws(BoardError) -> (Parts, any SealingRootOfTrust) {
+    guard let parts = try find(), case .present(let root) = try chooseRoot(ident: parts.ident) else {
+      throw BoardError(code: "storage-not-there", reason: "there is no storage on this machine")
+    }
+    return (parts, root)
+  }
+
+  private func chooseRoot(ident: BlockPartition) throws(BoardError) -> Root {
+    if let device = TPM2RootOfTrust.device {
+      #if HAECHI_DEVICE_LIBRARIES
+        return .present(try TPM2Vault(device: device, registers: registers))
+      #else
+        throw BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
+      #endif
+    }
+    let area = try KeyArea.read(ident)
+    #if HAECHI_DEBUG
+      // What a TPM sealed is not to be overwritten by a machine that lost it.
+      if case .made(.tpm2, _) = area { throw Self.noTPM }
+      return .present(try DevelopmentRootOfTrust(partition: ident))
+    #else
+      switch area {
+      case .made(.development, _):
+        throw BoardError(
+          code: BoardError.lockedCode,
+          reason: "the partition ident was sealed by a debug firmware without a TPM, which keeps nothing secret: a release firmware refuses it")
+      case .made, .unreadable: throw Self.noTPM
+      case .empty: return .absent(reason: "this machine has no TPM, so there is nothing to seal a key with")
+      }
+    #endif
+  }
+
+  private static let noTPM = BoardError(code: BoardError.lockedCode, reason: "the partition ident was sealed by a TPM, and this machine has none")
+
+  #if HAECHI_DEVICE_LIBRARIES
+    private func makeVolume(_ partition: BlockPartition, _ root: any SealingRootOfTrust) -> DataVolume {
+      DataVolume(partition: partition, root: root, folders: folders, user: user)
+    }
+  #else
+    /// What a host program has instead of libcryptsetup.
+    private struct NoVolume {
+      private static let missing = BoardError(code: "not-built-in", reason: "this program was built without libcryptsetup: cross-build it for the device")
+      func open(_: VolumeCipher) throws(BoardError) { throw Self.missing }
+      func make(_: VolumeCipher, epoch _: UInt64) throws(BoardError) { throw Self.missing }
+      func destroy() throws(BoardError) { throw Self.missing }
+    }
+    private func makeVolume(_: BlockPartition, _: any SealingRootOfTrust) -> NoVolume { NoVolume() }
+  #endif
+}

@@ -1,0 +1,17 @@
+internal import BoardAPI
+
+/// The two folders of a development host: they stay where they are, as files that the host's owner can read.
+final class FolderStorage: Storage {
+  func open() -> StorageFacts {
+    StorageFacts(state: .volatile, reason: "a development host keeps the files as they are, without encryption")
+  }
+
+  /// Each file was synced when it was written.
+  func commitIdentity() throws(BoardError) {}
+
+  func recordWipe() throws(BoardError) { throw Self.nothingToWipe }
+  func wipe() throws(BoardError) { throw Self.nothingToWipe }
+
+  private static let nothingToWipe =
+    BoardError(code: "storage-not-there", reason: "a development host has no storage to wipe: remove its folder")
+}

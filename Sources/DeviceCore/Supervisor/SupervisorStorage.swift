@@ -1,0 +1,117 @@
+internal import BoardAPI
+internal import Foundations
+internal import SupervisorLink
+
+// Disks and TPMs block and their libraries are large, so workers call them. The first one is waited for: before it is known what outlived the
+// last boot, a runtime would take an owned device for a blank one.
+
+extension Supervisor {
+  /// Opens the storage, on the first boot makes it. Waits, with a deadline; boot has nothing else to do.
+  func openStorage() -> Phase.Result {
+    let storage = board.storage
+    do throws(SupervisorError) {
+      return storageAnswered(try awaitStorageWorker { SupervisorPacket.encode(.storage(StorageReport(storage.open()))) })
+    } catch {
+      return storageFailed(error.reason)
+    }
+  }
+
+  /// Has a worker do `work` and waits for what it says, with a deadline; the watchdog is fed meanwhile, and the ends of others are taken.
+  func awaitStorageWorker(_ work: @escaping () -> [UInt8]) throws(SupervisorError) -> (bytes: [UInt8], child: EndedChild) {
+    let process = try host.startWorker(rights: .storage, work)
+    let began_us = host.now_us()
+    while elapsed_us(since: began_us, now: host.now_us()) < limits.storage_us {
+      for child in host.takeEnded() {
+        guard child.process == process else {
+          ended(child)
+          continue
+        }
+        return (host.takeWorkerResult(process), child)
+      }
+      host.wait(for: [], toSend: false, timeout_ms: 20)
+      feedWatchdog()
+    }
+    host.kill(process)
+    _ = host.takeWorkerResult(process)
+    throw SupervisorError(code: "no-answer", reason: "its worker gave no answer within \(limits.storage_us / 1_000_000) s")
+  }
+
+  private func storageAnswered(_ answer: (bytes: [UInt8], child: EndedChild)) -> Phase.Result {
+    let (bytes, child) = answer
+    guard child.end == .exited(code: 0), case .storage(let report)? = try? SupervisorPacket.decodeSupervisorMessage(bytes) else {
+      return storageFailed("its worker \(Self.words(child.end)) without an answer")
+    }
+    storageReport = report
+    switch report.state {
+    case .open: return .done
+    case .volatile: return .skipped(report.reason)
+    case .damaged, .locked: return .failed(report.reason)
+    }
+  }
+
+  /// What is on the disk is not known: a runtime must not start as if there were nothing.
+  private func storageFailed(_ why: String) -> Phase.Result {
+    storageReport = StorageReport(state: .damaged, reason: "the storage could not be opened: \(why)")
+    return .failed(why)
+  }
+
+  /// Keeps the files of the identity folder; nil where the answer comes later. One worker at a time: what is asked for meanwhile waits for the next
+  /// one, which sees all files as they are by then.
+  func commitIdentity(_ request: UInt32) -> RequestOutcome? {
+    switch storageReport.state {
+    // Nothing outlives this boot, and the status says so.
+    case .volatile: return .done
+    case .damaged, .locked: return .failed
+    case .open: break
+    }
+    guard awaitingCommit.count < limits.awaitingCommit else { return .busy }
+    awaitingCommit.append(request)
+    startStorageJobIfIdle()
+    return nil
+  }
+
+  /// One worker at a time writes there.
+  func startStorageJobIfIdle() {
+    guard !workers.values.contains(where: \.job.isStorage) else { return }
+    if let order = awaitingWipe {
+      awaitingWipe = nil
+      startRecord(of: order)
+    } else if !awaitingCommit.isEmpty {
+      startCommit()
+    }
+  }
+
+  private func startCommit() {
+    let requests = awaitingCommit
+    awaitingCommit = []
+    let storage = board.storage
+    let started = startWorker(.identity(requests: requests, start: startCount), deadline_us: limits.commit_us, rights: .storage) {
+      do throws(BoardError) {
+        try storage.commitIdentity()
+        return [1]
+      } catch {
+        return [0] + Array(error.description.utf8)
+      }
+    }
+    if !started { for request in requests { tell(.answer(request: request, .failed)) } }
+  }
+
+  func identityCommitted(_ requests: [UInt32], of start: UInt32, _ bytes: [UInt8], _ child: EndedChild) {
+    let isKept = bytes == [1] && child.end == .exited(code: 0)
+    if !isKept {
+      let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
+      say(.error, "the identity was not kept: \(why)")
+    }
+    for request in requests { answer(request, of: start, isKept ? .done : .failed) }
+    startStorageJobIfIdle()
+  }
+}
+
+extension StorageReport {
+  init(_ facts: StorageFacts) {
+    self.init(
+      state: State(rawValue: facts.state.rawValue) ?? .damaged, cipher: facts.cipher,
+      rootOfTrust: RootOfTrustReport.Kind(rawValue: facts.rootOfTrust.rawValue) ?? .none, identityEpoch: facts.identityEpoch,
+      reason: facts.reason)
+  }
+}

@@ -1,0 +1,233 @@
+"""A wipe (T16): what is left of an owner, what a copy of the disk from before is worth, and what a cut at any moment leads to."""
+
+import json
+import shutil
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from keyscan import keys
+from machine import Machine, wait_for
+from owner import Owner
+
+# From the order to the machine that serves again: the supervisor's five seconds, the destruction, a boot that makes a volume.
+WIPE_S = 16
+CUTS, CUTS_OF_TORTURE = 4, 300
+
+
+def copy(device: Path, to: Path) -> Path:
+    """The device's disk, variables and TPM, holes and all."""
+    subprocess.run(["cp", "-a", "--sparse=always", str(device), str(to)], check=True)
+    return to
+
+
+class Buyer(Owner):
+    """Somebody else with the same device at the wire, who trusts its maker and holds its label."""
+
+    def __init__(self, seller: Owner, machine: Machine):
+        super().__init__(machine)
+        self.seller = seller
+
+    @property
+    def label_file(self) -> Path:
+        return self.seller.label_file
+
+    def receipt(self, name: str = "receipt.json", check: bool = True) -> subprocess.CompletedProcess:
+        """Fetches the receipt from the device and verifies it."""
+        maker = str(self.maker / "maker-ca.pem")
+        return self.run("receipt", "get", "--device", self.address, "--output", str(self.home / name), "--maker-ca", maker, "--json", check=check)
+
+    def info(self) -> dict:
+        """What the device says of itself to whoever has any certificate."""
+        credentials = self.home / "stranger"
+        if not credentials.with_suffix(".key").exists():
+            command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=claimant"]
+            usage = [
+                "-addext",
+                "extendedKeyUsage=clientAuth",
+                "-addext",
+                "keyUsage=critical,digitalSignature",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ]
+            keep = ["-keyout", str(credentials.with_suffix(".key")), "-out", str(credentials.with_suffix(".pem"))]
+            subprocess.run([*command, *usage, *keep], check=True, capture_output=True)
+        ask = ["curl", "--silent", "--insecure", "--cert", str(credentials.with_suffix(".pem")), "--key", str(credentials.with_suffix(".key"))]
+        said = subprocess.run([*ask, f"https://{self.address}/v1/info"], capture_output=True, text=True)
+        return json.loads(said.stdout) if said.returncode == 0 and said.stdout else {}
+
+
+def again(device: Path, owner: Owner) -> Machine:
+    """The device, where its owner knows it."""
+    return Machine("release", tpm=True, device=device, port=owner.machine.port)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """An owned device as its folder, and its owner; each test takes a copy."""
+    device = tmp_path_factory.mktemp("sold") / "device"
+    device.mkdir()
+    with Machine("release", tpm=True, device=device) as machine:
+        machine.wait_until_it_listens()
+        owner = Owner(machine).provision_and_claim()
+        owner.run("member", "add", "grace", "--role", "viewer")
+    return device, owner
+
+
+@pytest.fixture
+def sold(original):
+    """What the operator knows of the device is as it was before the test before."""
+    device, owner = original
+    book = owner.home / "devices.json"
+    kept = book.read_bytes()
+    yield original
+    book.write_bytes(kept)
+
+
+def wiped(buyer: Buyer) -> dict:
+    """Waits until the device is back as nobody's, and returns what its receipt states."""
+    said = []
+
+    def is_back() -> bool:
+        said[:] = [buyer.info(), buyer.receipt("first.json", check=False).stderr]
+        return said[0].get("lifeCycleState") == "provisioned" and not said[1]
+
+    try:
+        wait_for("the device to be back", is_back, 180, 1)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {said}") from None
+    return json.loads(buyer.receipt("receipt.json").stdout)["statement"]
+
+
+def test_a_sold_device_is_empty_its_receipt_says_so_and_older_copies_do_not_open(sold, tmp_path):
+    original, owner = sold
+    device, old = copy(original, tmp_path / "device"), copy(original, tmp_path / "old")
+    with again(device, owner) as machine:
+        machine.wait_until_it_listens()
+        former = owner.json("info")
+        assert json.loads(owner.run("transfer", "--yes", "--json").stdout)["lifeCycleState"] == "provisioned"
+        buyer = Buyer(owner, machine)
+        statement = wiped(buyer)
+        assert statement["deviceId"] == former["deviceId"] and statement["serialNumber"] == "TEST-1"
+        assert statement["formerOwnerId"] == former["ownerId"] and statement["cause"] == "owner"
+        assert statement["rootOfTrust"] == "tpm2" and statement["identityEpochAfter"] == statement["identityEpochBefore"] + 1
+        # Off line, by who has nothing but the maker's CA; and what was changed proves nothing.
+        file, maker = buyer.home / "receipt.json", str(buyer.maker / "maker-ca.pem")
+        assert buyer.run("receipt", "verify", str(file), "--maker-ca", maker).returncode == 0
+        file.write_text(file.read_text().replace(former["ownerId"], "0" * len(former["ownerId"])))
+        assert "receipt-wrong" in buyer.run("receipt", "verify", str(file), "--maker-ca", maker, "--json", check=False).stderr
+        # Nobody of the old owner's gets in.
+        assert owner.run("status", check=False).returncode != 0 and owner.run("status", "--as", "grace", check=False).returncode != 0
+        buyer.claim()
+        assert buyer.json("info")["ownerId"] != former["ownerId"]
+        machine.power_off()
+    # The disk of before with the TPM of now: whole, or its data alone.
+    now = copy(device, tmp_path / "now")
+    shutil.copy(old / "disk.img", device / "disk.img")
+    with again(device, owner) as machine:
+        machine.wait_until_it_listens()
+        assert owner.run("status", check=False).returncode != 0
+        assert station(owner)["lifeCycleState"] == "damaged"
+        assert "older copy" in station(owner)["damage"]
+    graft(old / "disk.img", now / "disk.img")
+    with again(now, owner) as machine:
+        machine.wait_until_it_listens()
+        assert owner.run("status", check=False).returncode != 0
+        assert station(owner)["lifeCycleState"] == "damaged"
+
+
+def station(owner: Owner) -> dict:
+    """What a station of the maker hears of a device that serves nobody else."""
+    credentials = ["--cert", str(owner.maker / "station.pem"), "--key", str(owner.maker / "station.key")]
+    said = subprocess.run(
+        ["curl", "--silent", "--show-error", "--insecure", *credentials, f"https://{owner.address}/v1/info"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(said.stdout)
+
+
+def graft(source: Path, target: Path):
+    """Puts the partition `data` of one disk into another of the same layout (UEFI 2.10, section 5.3: header in block 1, its entries behind)."""
+    with open(source, "rb") as read, open(target, "r+b") as write:
+        read.seek(512)
+        entries, count, size = struct.unpack_from("<QII", read.read(92), 72)
+        read.seek(entries * 512)
+        table = [read.read(size) for _ in range(count)]
+        entry = next(entry for entry in table if entry[56:128].decode("utf-16-le").rstrip("\0") == "data")
+        first, last = struct.unpack_from("<QQ", entry, 32)
+        for stream in (read, write):
+            stream.seek(first * 512)
+        left = (last - first + 1) * 512
+        while left > 0 and (piece := read.read(min(left, 1 << 20))):
+            write.write(piece)
+            left -= len(piece)
+
+
+def dump(machine: Machine, to: Path) -> set[bytes]:
+    answer = machine.qmp("dump-guest-memory", paging=False, protocol=f"file:{to}")
+    assert "error" not in answer, answer
+    found = keys(to)
+    to.unlink()
+    return found
+
+
+def test_no_storage_key_is_left_in_memory_after_a_wipe(sold, tmp_path):
+    original, owner = sold
+    with Machine("release", tpm=True) as other:
+        # What another device has too is no secret: the kernel's own test vectors.
+        constants = dump(other.wait_until_it_listens(), tmp_path / "memory-0")
+    device = copy(original, tmp_path / "device")
+    with again(device, owner) as machine:
+        machine.wait_until_it_listens()
+        # What is there twice is no session's: the two keys of XTS.
+        before = dump(machine, tmp_path / "memory-1")
+        owner.run("status")
+        before = (before & dump(machine, tmp_path / "memory-2")) - constants
+        assert len(before) >= 2
+        owner.run("transfer", "--yes")
+        wiped(Buyer(owner, machine))
+        time.sleep(30)
+        after = dump(machine, tmp_path / "memory-3") - constants
+        # The scan finds the keys of the volume that was made since.
+        assert len(after) >= 2
+        assert before & after == set()
+
+
+def cut(device: Path, owner: Owner, after_s: float):
+    """Orders the wipe, and pulls the plug so many seconds later; the TPM's too."""
+    with again(device, owner) as machine:
+        machine.wait_until_it_listens()
+        order = threading.Thread(target=owner.run, args=("transfer", "--yes"), kwargs={"check": False})
+        order.start()
+        time.sleep(after_s)
+        machine.cut_power()
+        order.join(120)
+
+
+def test_a_wipe_that_is_cut_anywhere_ends_wiped(sold, tmp_path, dice, torture):
+    original, owner = sold
+    ends = {"owned": 0, "wiped": 0}
+    for number in range(CUTS_OF_TORTURE if torture else CUTS):
+        device = copy(original, tmp_path / f"device-{number}")
+        book = (owner.home / "devices.json").read_bytes()
+        after_s = dice.uniform(0, WIPE_S)
+        cut(device, owner, after_s)
+        (owner.home / "devices.json").write_bytes(book)
+        with again(device, owner) as machine:
+            machine.wait_until_it_listens()
+            if owner.run("status", check=False).returncode == 0:
+                # The order had not been recorded: nothing of it was done.
+                assert after_s < WIPE_S / 2
+                ends["owned"] += 1
+            else:
+                statement = wiped(Buyer(owner, machine))
+                assert statement["identityEpochAfter"] == statement["identityEpochBefore"] + 1, after_s
+                ends["wiped"] += 1
+        shutil.rmtree(device)
+    print(f"cuts: {ends}")
+    assert ends["wiped"] > 0

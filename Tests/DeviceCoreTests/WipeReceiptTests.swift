@@ -1,0 +1,87 @@
+import Crypto
+import FoundationEssentials
+import Foundations
+import Identity
+import LocalAPI
+import Testing
+
+@testable import DeviceCore
+
+/// What a device signs after a wipe, with and without a storage that is destroyed on the way down.
+@Suite struct WipeReceiptTests {
+  private let bench: DeviceLifeCycleTests
+
+  init() throws { bench = try DeviceLifeCycleTests() }
+
+  private func load(epoch: UInt64?) async throws -> Device {
+    try await bench.load(testClock, Device.Surroundings(identityEpoch: epoch, rootOfTrust: epoch == nil ? "none" : "tpm2"))
+  }
+
+  private func owned(epoch: UInt64?) async throws -> Device {
+    let device = try await load(epoch: epoch)
+    try await bench.provision(device)
+    try await bench.claim(device)
+    return device
+  }
+
+  private func wipe(_ device: Device) async throws {
+    try await device.transfer(connection: 3, caller: "admin ada") {}
+  }
+
+  /// The statement, once its signature and certificate were found to be the device's.
+  private func statement(_ device: Device) throws -> WipeStatement {
+    let receipt = try device.receipt()
+    let leaf = try #require(try Certificate.chain(pem: receipt.certificateChain).first)
+    #expect(DeviceIdentifier(publicKeyDigest: leaf.publicKeyDigest) == device.identifier)
+    let signature = try #require(bytes(hexadecimal: receipt.signature))
+    #expect(leaf.publicKey?.isValid(signature: signature, of: WipeStatement.signedBytes(receipt.statement)) == true)
+    #expect(leaf.publicKey?.isValid(signature: signature, of: Array(receipt.statement.utf8)) == false)
+    return try JSONDecoder().decode(WipeStatement.self, from: Data(receipt.statement.utf8))
+  }
+
+  @Test func aStorageThatIsDestroyedMakesTheReceiptAtTheNextStart() async throws {
+    let device = try await owned(epoch: 3)
+    let former = try #require(device.standing.owner).text
+    #expect(throws: Problem.self) { try device.receipt() }
+    try await wipe(device)
+    #expect(device.standing.phase == .provisioned && bench.folder.contents().isEmpty)
+    // What a claim would write goes down with the rest.
+    #expect(await bench.refusedClaim(device, try bench.order(device)) == "restarting")
+    #expect(throws: Problem.self) { try device.receipt() }
+
+    let next = try await load(epoch: 4)
+    #expect(next.standing.phase == .provisioned && bench.identity.read("intent.json") == nil)
+    let statement = try statement(next)
+    #expect(statement.deviceId == next.identifier.text && statement.serialNumber == "HC-0001" && statement.cause == .owner)
+    #expect(statement.formerOwnerId == former && statement.rootOfTrust == "tpm2")
+    #expect(statement.identityEpochBefore == 3 && statement.identityEpochAfter == 4)
+    try await bench.claim(next)
+    // It stays with the device, whoever owns it next.
+    let later = try await load(epoch: 4)
+    #expect(later.standing.phase == .owned)
+    #expect(try self.statement(later) == statement)
+  }
+
+  @Test func aCountThatDidNotRiseIsNotCalledDestruction() async throws {
+    try await wipe(try await owned(epoch: 3))
+    let statement = try statement(try await load(epoch: 3))
+    #expect(statement.rootOfTrust == "none" && statement.identityEpochBefore == nil && statement.identityEpochAfter == nil)
+  }
+
+  @Test func withoutAStorageFilesAreRemovedAtOnceAndTheReceiptSaysNoMore() async throws {
+    let device = try await owned(epoch: nil)
+    device.gate.presence.press()
+    let order = try bench.order(device)
+    await #expect(throws: Problem.self) { try await device.claim(order, ClaimPermissions(pin: { _ in }, wipe: {})) }
+    let statement = try statement(device)
+    #expect(statement.cause == .label && statement.rootOfTrust == "none" && statement.identityEpochAfter == nil)
+    #expect(try self.statement(try await load(epoch: nil)) == statement)
+    try await bench.claim(device)
+  }
+
+  @Test func aReceiptThatWasChangedOnTheDiskIsDamage() async throws {
+    try await wipe(try await owned(epoch: nil))
+    bench.identity.write("{\"version\":1,\"statement\":7}", to: "receipt.json")
+    #expect(try await load(epoch: nil).standing.damage?.contains("receipt") == true)
+  }
+}

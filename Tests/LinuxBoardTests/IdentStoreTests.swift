@@ -1,0 +1,233 @@
+import BoardAPI
+import Foundations
+import Glibc
+import Testing
+
+@testable import LinuxBoard
+
+/// The store of what survives a wipe. Many bytes in a debug build: too slow for an emulated machine, and nothing in it needs one.
+@Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
+struct IdentStoreTests {
+  let folder = StorageFolder()
+  let root = FakeRoot()
+
+  private func open() throws -> IdentStore { try IdentStore.open(folder.partition(), root: root) }
+  private func content(_ text: String) -> IdentContent {
+    var content = IdentContent()
+    content.files = [IdentFile(name: "device.key", content: Array(text.utf8))]
+    return content
+  }
+  /// The code that opening throws.
+  private func refusal() -> String? {
+    do {
+      _ = try open()
+      return nil
+    } catch {
+      return (error as? BoardError)?.code
+    }
+  }
+  private func image() throws -> [UInt8] { try folder.partition().read(at: 0, count: 4 << 20) }
+  private func restore(_ bytes: [UInt8]) throws { try folder.partition().write(bytes, at: 0) }
+
+  @Test func theFirstBootMakesAnEmptyStoreAndLaterOnesFindWhatWasKept() throws {
+    #expect(try open().content == IdentContent())
+    #expect(try open().content == IdentContent())
+    for text in ["one", "two", "three"] {
+      try open().commit(content(text))
+      #expect(try open().content == content(text))
+    }
+    // The text is nowhere in the clear.
+    let bytes = try image()
+    #expect(bytes.firstRange(of: Array("device.key".utf8)) == nil)
+    #expect(bytes.firstRange(of: Array("three".utf8)) == nil)
+  }
+
+  @Test func aCutAnywhereInTheFirstBootIsMadeGoodByTheNext() throws {
+    for steps in 0..<3 {
+      let folder = StorageFolder()
+      let root = FakeRoot()
+      root.left = steps
+      #expect(throws: BoardError.self) { _ = try IdentStore.open(try folder.partition(), root: root) }
+      root.left = .max
+      #expect(try IdentStore.open(try folder.partition(), root: root).content == IdentContent())
+    }
+  }
+
+  @Test func aCutBetweenRecordAndCountLosesNothing() throws {
+    let store = try open()
+    try store.commit(content("before"))
+    root.left = 0
+    #expect(throws: BoardError.self) { try store.commit(content("after")) }
+    root.left = .max
+    #expect(try open().content == content("after"))
+    // Made good: the next one goes on from there.
+    try open().commit(content("later"))
+    #expect(try open().content == content("later"))
+  }
+
+  @Test func aRecordThatIsTornLeavesTheOneBefore() throws {
+    try open().commit(content("before"))
+    let before = try image()
+    root.left = 0
+    #expect(throws: BoardError.self) { try open().commit(content("after")) }
+    root.left = .max
+    // Half of the new record reached the disk.
+    let after = try image()
+    let changed = after.indices.filter { after[$0] != before[$0] }
+    let middle = try #require(changed.dropFirst(changed.count / 2).first)
+    try restore(Array(after.prefix(middle) + before.dropFirst(middle)))
+    #expect(try open().content == content("before"))
+  }
+
+  @Test func anOlderCopyIsDamageAndNeverBlank() throws {
+    let blank = try image()
+    try open().commit(content("one"))
+    let old = try image()
+    try open().commit(content("two"))
+    try open().commit(content("three"))
+    try restore(old)
+    #expect(refusal() == "storage-damaged")
+    try restore(blank)
+    #expect(refusal() == "storage-damaged")
+  }
+
+  @Test func anotherRootOfTrustDoesNotOpenIt() throws {
+    try open().commit(content("one"))
+    root.identity = 2
+    #expect(refusal() == BoardError.lockedCode)
+    // One that knows nothing of this disk does not overwrite it either.
+    root.counters = [:]
+    #expect(refusal() == BoardError.lockedCode)
+    root.kind = .development
+    #expect(refusal() == BoardError.lockedCode)
+  }
+
+  @Test func everyChangedByteIsSeen() throws {
+    try open().commit(content("one"))
+    try open().commit(content("two"))
+    let whole = try image()
+    // The newest record, the key area, and what lies around them.
+    var places = Array(0..<64)
+    places += [4_063, 4_064, 4_095]
+    for start in [1 << 20, 2 << 20] { places += Array(start..<start + 160) }
+    for place in places {
+      var bytes = whole
+      bytes[place] ^= 0x40
+      try restore(bytes)
+      do {
+        #expect(try open().content == content("two"), "byte \(place)")
+      } catch let error as BoardError {
+        #expect(["storage-damaged", BoardError.lockedCode].contains(error.code), "byte \(place): \(error)")
+      }
+    }
+    try restore(whole)
+    #expect(try open().content == content("two"))
+  }
+
+  @Test func moreThanItHoldsIsRefusedAndTheOldStays() throws {
+    let store = try open()
+    try store.commit(content("one"))
+    var large = IdentContent()
+    large.files = [IdentFile(name: "large", content: [UInt8](repeating: 1, count: IdentContent.filesMaximum_bytes + 1))]
+    #expect(throws: BoardError.self) { try store.commit(large) }
+    large.files = [IdentFile(name: "large", content: [UInt8](repeating: 1, count: IdentContent.filesMaximum_bytes))]
+    try store.commit(large)
+    #expect(try open().content == large)
+    #expect(throws: BoardError.self) { _ = try IdentStore.open(try folder.partition("small", size_bytes: 1 << 20), root: root) }
+  }
+}
+
+/// The runtime's identity folder, as a worker sees it.
+@Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
+struct IdentFolderTests {
+  let folder = StorageFolder()
+  private var ident: IdentFolder { IdentFolder(path: folder.path, user: nil) }
+
+  @Test func filesComeOutAsTheyWentIn() throws {
+    let files = [IdentFile(name: "a.json", content: Array("{}".utf8)), IdentFile(name: "device.key", content: [])]
+    try ident.fill(files)
+    #expect(try ident.read() == files)
+    var facts = stat()
+    #expect(stat(folder.path + "/device.key", &facts) == 0 && facts.st_mode & 0o7777 == 0o600)
+    // Never over something that is there.
+    #expect(throws: BoardError.self) { try ident.fill(files) }
+    // What AtomicFile has not renamed yet is not there yet.
+    folder.write("half", to: "a.json.new")
+    #expect(try ident.read() == files)
+  }
+
+  @Test func whatIsNoPlainFileIsRefused() throws {
+    for make in [
+      { (path: String) in symlink("/etc/hostname", path + "/link") }, { mkfifo($0 + "/pipe", 0o600) }, { mkdir($0 + "/folder", 0o700) },
+      { path in close(Glibc.open(path + "/näme", O_CREAT | O_WRONLY, 0o600)) },
+      { path in close(Glibc.open(path + "/.hidden", O_CREAT | O_WRONLY, 0o600)) },
+      { path in (0..<40).map { close(Glibc.open(path + "/f\($0)", O_CREAT | O_WRONLY, 0o600)) }.min() ?? 0 },
+    ] {
+      let folder = StorageFolder()
+      #expect(make(folder.path) == 0)
+      #expect(throws: BoardError.self) { _ = try IdentFolder(path: folder.path, user: nil).read() }
+      rmdir(folder.path + "/folder")
+    }
+    folder.write(String(repeating: "x", count: IdentContent.filesMaximum_bytes), to: "a")
+    #expect(try ident.read().count == 1)
+    folder.write("x", to: "b")
+    #expect(throws: BoardError.self) { _ = try ident.read() }
+  }
+}
+
+/// What lies on the disk is read without trust.
+@Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
+struct StorageFormatTests {
+  @Test(arguments: [1, 2, 3] as [UInt64]) func anyBytesAreReadOrRefused(seed: UInt64) {
+    var generator = SeededGenerator(state: seed)
+    var content = IdentContent()
+    content.dataEpoch = 7
+    content.files = [IdentFile(name: "a", content: [1, 2, 3]), IdentFile(name: "b", content: [])]
+    let whole = content.encoded()
+    #expect(IdentContent(decoding: whole) == content)
+    for _ in 0..<5_000 {
+      var bytes =
+        Bool.random(using: &generator) ? whole : (0..<Int.random(in: 0...64, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+      if !bytes.isEmpty { bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator) }
+      bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &generator)))
+      // What is accepted has one form.
+      if let read = IdentContent(decoding: bytes) { #expect(read.encoded() == bytes) }
+      _ = VolumeTemplate(decoding: Array("HAECHIFS".utf8) + bytes)
+      _ = LUKSToken.blob(in: String(decoding: bytes, as: UTF8.self))
+      _ = IdentRecord(header: bytes, sealed: bytes, key: SecretBytes(copying: [UInt8](repeating: 0, count: 32)))
+    }
+  }
+
+  @Test func tokens() {
+    #expect(LUKSToken.blob(in: LUKSToken.json([0, 1, 0xab])) == [0, 1, 0xab])
+    #expect(LUKSToken.blob(in: #"{ "type": "haechi-sealed-key", "keyslots": [ ], "blob": "00ff" }"#) == [0, 0xff])
+    for text in [
+      "", "{}", #"{"type":"other","blob":"00"}"#, #"{"type":"haechi-sealed-key","blob":"0"}"#, #"{"type":"haechi-sealed-key","blob":""}"#,
+      #"{"type":"haechi-sealed-key","blob":"00"#, #"{"type":"haechi-sealed-key","blob":"zz"}"#,
+    ] { #expect(LUKSToken.blob(in: text) == nil, "\(text)") }
+  }
+}
+
+#if HAECHI_DEBUG
+  @Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
+  struct DevelopmentRootOfTrustTests {
+    @Test func itSealsAndCountsAcrossBoots() throws {
+      let folder = StorageFolder()
+      let secret = SecretBytes(copying: [UInt8](repeating: 7, count: 64))
+      var root = try DevelopmentRootOfTrust(partition: folder.partition())
+      #expect(try root.value(of: .identityEpoch) == nil)
+      #expect(try root.raise(.identityEpoch) == 1)
+      let firmware = try root.seal(secret, to: .firmware)
+      let data = try root.seal(secret, to: .dataKey(epoch: 1))
+      root = try DevelopmentRootOfTrust(partition: folder.partition())
+      #expect(try root.unseal(firmware).isEqual(to: secret))
+      #expect(try root.unseal(data).isEqual(to: secret))
+      #expect(try root.raise(.identityEpoch) == 2)
+      #expect(try root.unseal(firmware).isEqual(to: secret))
+      #expect(throws: BoardError.self) { _ = try root.unseal(data) }
+      #expect(throws: BoardError.self) { _ = try root.unseal(Array(firmware.dropLast())) }
+      let other = try DevelopmentRootOfTrust(partition: StorageFolder().partition())
+      #expect(throws: BoardError.self) { _ = try other.unseal(firmware) }
+    }
+  }
+#endif

@@ -1,0 +1,266 @@
+#if HAECHI_DEVICE_LIBRARIES
+  import BoardAPI
+  import CTss2
+  import Foundations
+  import Glibc
+  import Testing
+
+  @testable import LinuxBoard
+
+  extension MachineTests {
+    /// The real partitions, device mapper, ext4 and TPM. Each test begins with a TPM and a disk that know nothing of each other.
+    @Suite(.serialized) struct StorageTests {
+      let machine: StorageMachine
+      init() throws { machine = try StorageMachine() }
+
+      @Test func theFirstBootMakesItAndLaterOnesOpenIt() throws {
+        let epoch = machine.open().identityEpoch
+        #expect(try machine.vault().value(of: .identityEpoch) == epoch)
+        try machine.powerCycle()
+        #expect(machine.open() == StorageFacts(state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: epoch))
+        let mount = try #require(TestMachine.mount(at: machine.folders.mount))
+        #expect(mount.type == "ext4")
+        #expect(mount.options.isSuperset(of: ["rw", "nodev", "nosuid", "noexec"]))
+        var facts = stat()
+        #expect(stat(machine.state, &facts) == 0 && facts.st_mode & 0o7777 == 0o700 && facts.st_uid == 900)
+        // The runtime reads the audit log's folder, and can neither write there nor put another in its place.
+        for folder in [machine.folders.mount, machine.folders.audit] {
+          #expect(stat(folder, &facts) == 0 && facts.st_mode & 0o7777 == 0o755 && facts.st_uid == 0)
+        }
+        // The partition of 256 MiB has grown by the 64 MiB that the disk is larger than its image, and the file system, which takes some, to that.
+        var room = statvfs()
+        #expect(statvfs(machine.state, &room) == 0 && UInt64(room.f_blocks) * UInt64(room.f_frsize) > 300 << 20)
+        #expect(try BlockPartition.find("data")?.size_bytes == 320 << 20)
+        #expect(machine.names(machine.state) == [])
+
+        machine.write("haechi canary, which is nowhere in the clear", to: machine.state + "/owner.json")
+        machine.write("haechi canary, of the identity", to: machine.identity + "/device.key")
+        try machine.storage.commitIdentity()
+        try machine.powerCycle()
+        #expect(machine.names(machine.identity) == [] && machine.names(machine.state) == [])
+        #expect(try machine.holds("haechi canary") == false)
+
+        #expect(machine.open().state == .open)
+        #expect(machine.read(machine.state + "/owner.json") == "haechi canary, which is nowhere in the clear")
+        #expect(machine.read(machine.identity + "/device.key") == "haechi canary, of the identity")
+        #expect(stat(machine.identity + "/device.key", &facts) == 0 && facts.st_mode & 0o7777 == 0o600 && facts.st_uid == 900)
+        // The identity is kept again in the same boot, though the data key is not given out any more.
+        machine.write("2", to: machine.identity + "/label.json")
+        try machine.storage.commitIdentity()
+        try machine.powerCycle()
+        #expect(machine.open().state == .open)
+        #expect(machine.names(machine.identity) == ["device.key", "label.json"])
+      }
+
+      @Test func theDataKeyIsGivenOutOnceInABoot() throws {
+        #expect(machine.open().state == .open)
+        try machine.powerCycle(resettingRegisters: false)
+        let facts = machine.open()
+        #expect(facts.state == .locked)
+        #expect(facts.reason.contains("given out in this boot already"))
+      }
+
+      @Test func otherFirmwareDoesNotOpenIt() throws {
+        #expect(machine.open().state == .open)
+        try machine.powerCycle()
+        try machine.extendFirmware()
+        let facts = machine.open()
+        #expect(facts.state == .locked && facts.rootOfTrust == .tpm2)
+        #expect(facts.reason.contains("Secure Boot (PCR 23)"))
+        #expect(throws: BoardError.self) { try machine.storage.commitIdentity() }
+      }
+
+      @Test func anotherTPMDoesNotOpenIt() throws {
+        #expect(machine.open().state == .open)
+        try machine.powerCycle()
+        try machine.clearTPM()
+        let facts = machine.open()
+        #expect(facts.state == .locked)
+        #expect(facts.reason.contains("another TPM"))
+      }
+
+      @Test func anEditedHeaderIsRefused() throws {
+        #expect(machine.open().state == .open)
+        try machine.powerCycle()
+        let data = try #require(try BlockPartition.find("data"))
+        let header = try data.read(at: 0, count: 1 << 20)
+        // Whole, with checksums that are right, and another cipher.
+        try LUKSVolume(data).format(.adiantum, key: RecordCipher.randomKey(32))
+        var facts = machine.open()
+        #expect(facts.state == .damaged)
+        #expect(facts.reason.contains("cipher xchacha12,aes where this firmware has aes"))
+        // The right cipher, and another key.
+        try LUKSVolume(data).format(.aesXTS, key: RecordCipher.randomKey(64))
+        facts = machine.open()
+        #expect(facts.state == .damaged)
+        #expect(facts.reason.contains("no sealed key"))
+        try data.write([UInt8](repeating: 0x5a, count: 1 << 20), at: 0)
+        facts = machine.open()
+        #expect(facts.state == .damaged)
+        #expect(facts.reason.contains("no LUKS2 header"))
+        // It was nothing but the header.
+        try data.write(header, at: 0)
+        #expect(machine.open().state == .open)
+      }
+
+      @Test func anEmptyIdentIsDamageAndNeverBlank() throws {
+        #expect(machine.open().state == .open)
+        try machine.powerCycle()
+        try #require(try BlockPartition.find("ident")).write([UInt8](repeating: 0, count: 4 << 20), at: 0)
+        let facts = machine.open()
+        #expect(facts.state == .damaged)
+        #expect(facts.reason.contains("is empty, and the root of trust knows this device"))
+      }
+
+      @Test func aWipeDestroysTheStateAndEveryCopyOfIt() throws {
+        #expect(machine.open().state == .open)
+        machine.write("gone", to: machine.state + "/owner.json")
+        machine.write("stays", to: machine.identity + "/device.key")
+        try machine.storage.commitIdentity()
+        let data = try #require(try BlockPartition.find("data"))
+        let header = try data.read(at: 0, count: 1 << 20)
+        try machine.storage.wipe()
+        #expect(try machine.isZero(data.read(at: 0, count: 1 << 20)))
+        try machine.powerCycle()
+        // A copy of the header from before does not open on the same TPM.
+        try data.write(header, at: 0)
+        let volume = try LUKSVolume(data)
+        try volume.load(.aesXTS)
+        let refusal = #expect(throws: BoardError.self) { _ = try machine.vault().unseal(try volume.keptBlob()) }
+        #expect(refusal?.code == BoardError.lockedCode)
+        #expect(refusal?.reason.contains("wiped since") == true)
+        #expect(machine.open().state == .open)
+        #expect(machine.names(machine.state) == [])
+        #expect(machine.read(machine.identity + "/device.key") == "stays")
+      }
+
+      /// As the first step alone was done before the power went.
+      @Test func aWipeThatWasCutOffIsEndedByTheNextBoot() throws {
+        #expect(machine.open().state == .open)
+        machine.write("gone", to: machine.state + "/owner.json")
+        try machine.powerCycle()
+        _ = try machine.vault().raise(.identityEpoch)
+        #expect(machine.open().state == .open)
+        #expect(machine.names(machine.state) == [])
+      }
+
+      /// Recorded, and the power went before anything was destroyed: in the state that it was ordered in, nothing of the owner's opens again.
+      @Test func aWipeThatWasOnlyRecordedIsDoneByTheNextBoot() throws {
+        let epoch = machine.open().identityEpoch
+        machine.write("gone", to: machine.state + "/owner.json")
+        machine.write("stays", to: machine.identity + "/device.key")
+        try machine.storage.commitIdentity()
+        try machine.storage.recordWipe()
+        // What is kept meanwhile does not undo it.
+        machine.write("also stays", to: machine.identity + "/intent.json")
+        try machine.storage.commitIdentity()
+        let data = try #require(try BlockPartition.find("data"))
+        let header = try data.read(at: 0, count: 1 << 20)
+        try machine.powerCycle()
+        let facts = machine.open()
+        #expect(facts.state == .open && facts.identityEpoch == epoch + 1)
+        #expect(machine.names(machine.state) == [])
+        #expect(machine.read(machine.identity + "/device.key") == "stays" && machine.read(machine.identity + "/intent.json") == "also stays")
+        // Once: the boot after that keeps what is there.
+        machine.write("new", to: machine.state + "/owner.json")
+        try machine.powerCycle()
+        #expect(machine.open().identityEpoch == epoch + 1)
+        #expect(machine.read(machine.state + "/owner.json") == "new")
+        // The header of before does not open on the same TPM.
+        try machine.powerCycle()
+        try data.write(header, at: 0)
+        let volume = try LUKSVolume(data)
+        try volume.load(.aesXTS)
+        #expect(throws: BoardError.self) { _ = try machine.vault().unseal(try volume.keptBlob()) }
+      }
+
+      @Test func adiantumServesWhereTheCPUHasNoAES() throws {
+        let data = try #require(try BlockPartition.find("data"))
+        let vault = try machine.vault()
+        let epoch = try vault.raise(.identityEpoch)
+        let volume = DataVolume(partition: data, root: vault, folders: machine.folders, user: (900, 900))
+        try volume.make(.adiantum, epoch: epoch)
+        machine.write("kept", to: machine.state + "/file")
+        try machine.powerCycle()
+        try volume.open(.adiantum)
+        #expect(machine.read(machine.state + "/file") == "kept")
+      }
+    }
+  }
+
+  /// The machine's disk and TPM, for one test at a time.
+  struct StorageMachine {
+    let identity: String
+    let folders = LinuxBoard.dataFolders
+    var state: String { folders.state }
+    let storage: LinuxStorage
+    /// Two that can be reset without a restart (TCG PC Client Platform TPM Profile 4.6.2).
+    private let registers = SealRegisters(firmware: 23, phase: 16)
+
+    init() throws {
+      identity = TestMachine.board.runtimeIdentityFolder
+      storage = LinuxStorage(identityFolder: identity, folders: folders, user: (900, 900), registers: registers)
+      try powerCycle()
+      try clearTPM()
+      if let ident = try BlockPartition.find("ident") { try ident.write([UInt8](repeating: 0, count: 4 << 20), at: 0) }
+    }
+
+    func open() -> StorageFacts { storage.open() }
+    func vault() throws -> TPM2Vault { try TPM2Vault(device: TPM2RootOfTrust.device ?? "", registers: registers) }
+
+    /// What a restart does: nothing is mounted, open or in memory.
+    func powerCycle(resettingRegisters: Bool = true) throws {
+      sync()
+      while TestMachine.mount(at: folders.mount) != nil { guard umount(folders.mount) == 0 else { break } }
+      try LUKSVolume.deactivate()
+      for name in names(identity) { unlink(identity + "/" + name) }
+      guard resettingRegisters else { return }
+      let tpm = try TPM2(device: TPM2RootOfTrust.device ?? "")
+      for register in [registers.firmware, registers.phase] {
+        try tpm.check(
+          Esys_PCR_Reset(tpm.context, register, haechi_tpm_empty_password, haechi_tpm_no_session, haechi_tpm_no_session), "TPM2_PCR_Reset")
+      }
+    }
+
+    /// Gives the TPM a new storage seed and no counters, as another TPM has.
+    func clearTPM() throws {
+      let tpm = try TPM2(device: TPM2RootOfTrust.device ?? "")
+      try tpm.check(
+        Esys_Clear(tpm.context, haechi_tpm_lockout, haechi_tpm_empty_password, haechi_tpm_no_session, haechi_tpm_no_session), "TPM2_Clear")
+    }
+
+    func extendFirmware() throws {
+      try TPM2(device: TPM2RootOfTrust.device ?? "").extend(register: registers.firmware, by: [UInt8](repeating: 1, count: 32))
+    }
+
+    /// Whether the first part of either partition holds the text.
+    func holds(_ text: String) throws -> Bool {
+      let wanted = Array(text.utf8)
+      for name in ["ident", "data"] {
+        guard let partition = try BlockPartition.find(name) else { continue }
+        let bytes = try partition.read(at: 0, count: Int(min(partition.size_bytes, 24 << 20)))
+        let found = bytes.withUnsafeBytes { bytes in bytes.baseAddress.flatMap { memmem($0, bytes.count, wanted, wanted.count) } }
+        if found != nil { return true }
+      }
+      return false
+    }
+
+    func isZero(_ bytes: [UInt8]) -> Bool { memcmp(bytes, [UInt8](repeating: 0, count: bytes.count), bytes.count) == 0 }
+
+    func names(_ folder: String) -> [String] {
+      guard let listing = opendir(folder) else { return [] }
+      defer { closedir(listing) }
+      var names: [String] = []
+      while let entry = readdir(listing) {
+        let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        if name != ".", name != ".." { names.append(name) }
+      }
+      return names.sorted()
+    }
+
+    func write(_ text: String, to path: String) { try? AtomicFile.replace(path, with: Array(text.utf8)) }
+    func read(_ path: String) -> String? {
+      (try? AtomicFile.read(path, maximum_bytes: 4_096)).flatMap { $0 }.map { String(decoding: $0, as: UTF8.self) }
+    }
+  }
+#endif

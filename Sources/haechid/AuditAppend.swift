@@ -14,12 +14,11 @@ func append(_ batch: AuditBatch, to folder: String, clock: WallClock) -> AuditOu
       entry.event, time_s: now_s - Int64(clamping: now_us > entry.at_us ? (now_us - entry.at_us) / 1_000_000 : 0), uptime_ms: entry.at_us / 1_000)
   }
   do {
-    let owner = batch.owner.isEmpty ? nil : try Certificate(der: batch.owner)
+    // One that cannot be read has no key to seal for; the log goes on without.
+    let owner = batch.owner.isEmpty ? nil : try? Certificate(der: batch.owner)
     try AuditLog(folder: folder).append(arrivals, device: DeviceIdentifier(hexadecimal(batch.device)), owner: owner, isSigned: batch.isSigned)
     return .appended
-  } catch let error as AuditError where error.code == "audit-nameless" {
-    return .nameless
   } catch {
-    return .failed("\(error)")
+    return error.code == "audit-nameless" ? .nameless : .failed("\(error)")
   }
 }

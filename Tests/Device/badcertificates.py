@@ -289,12 +289,13 @@ def the_owners_ca_itself(shop: Workshop) -> Shown:
     return Shown([shop.owner_der], shop.owner.key)
 
 
-@case(PURPOSE)
-def a_device_of_the_owner(shop: Workshop) -> Shown:
+@case(PURPOSE, INVALID)
+def a_device_of_the_owner_that_is_no_client(shop: Workshop) -> Shown:
+    """One that is may ask to be a peer."""
     plan = shop.plan()
     plan.subject = name(b"00112233445566778899")
     device = [uri(f"haechi://{shop.owner_id}/device/00112233445566778899"), dns("haechi-00112233445566778899")]
-    plan.without(ROLE_OID).replace(usages(DEVICE_USAGE, SERVER_AUTH, CLIENT_AUTH), names(*device, dns("haechi-00112233445566778899.local")))
+    plan.without(ROLE_OID).replace(usages(DEVICE_USAGE, SERVER_AUTH), names(*device, dns("haechi-00112233445566778899.local")))
     return Shown([plan.der()], plan.key)
 
 

@@ -101,11 +101,11 @@ def hand_over(machine: Machine, owner: Owner, device: str, old: dict):
     }  # fmt: skip
     text = "\\n".join(f"{key}={value}" for key, value in facts.items())
     # In pieces, because a line that is typed has its limits; each in a file of its own, because the shell may be asked twice.
-    here = "for f in /run/haechi*/state; do [ -d $f ] && "
+    here = "for f in /run/haechi/data/state; do [ -d $f ] && "
     for number, at in enumerate(range(0, len(text), 400)):
         machine.shell(f"{here} echo -n '{text[at : at + 400]}' > $f/piece-{number:02}; done")
     machine.shell(f'{here} printf "$(cat $f/piece-*)\\n" > $f/stolen; done')
-    assert str(now["nonce"]) in machine.shell("cat /run/haechi*/state/stolen")
+    assert str(now["nonce"]) in machine.shell("cat /run/haechi/data/state/stolen")
 
 
 def test_a_runtime_that_was_taken_over_can_neither_reach_anyone_nor_free_itself():

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Foundations
 import Identity
 import LocalAPI
+import Synchronization
 import Testing
 
 @testable import DeviceCore
@@ -62,10 +63,28 @@ import Testing
     #expect(try self.statement(later) == statement)
   }
 
-  @Test func aCountThatDidNotRiseIsNotCalledDestruction() async throws {
+  /// The intent lies in the folder when the supervisor is asked, which keeps both in one record; refused, or cut off before that, it means nothing.
+  @Test func anOrderThatIsRefusedChangesNothing() async throws {
+    let device = try await owned(epoch: 3)
+    let seen = Mutex(false)
+    await #expect(throws: Problem.self) {
+      try await device.transfer(connection: 3, caller: "admin ada") { () async throws(Problem) in
+        seen.withLock { $0 = bench.identity.read("intent.json") != nil }
+        throw .unavailable("no")
+      }
+    }
+    #expect(seen.withLock { $0 } && device.standing.phase == .owned && bench.identity.read("intent.json") == nil)
+    try device.identityFolder.write(
+      StoredIntent(kind: .wipe, wipe: StoredWipe(cause: .owner, time_s: 1, formerOwnerId: "", identityEpoch: 3)))
+    let next = try await load(epoch: 3)
+    #expect(next.standing.phase == .owned && bench.identity.read("intent.json") == nil)
+  }
+
+  @Test func aReceiptOfAnEarlierLifeIsNotShown() async throws {
     try await wipe(try await owned(epoch: 3))
-    let statement = try statement(try await load(epoch: 3))
-    #expect(statement.rootOfTrust == "none" && statement.identityEpochBefore == nil && statement.identityEpochAfter == nil)
+    #expect(try statement(try await load(epoch: 4)).identityEpochAfter == 4)
+    let later = try await load(epoch: 5)
+    #expect(throws: Problem.self) { try later.receipt() }
   }
 
   @Test func withoutAStorageFilesAreRemovedAtOnceAndTheReceiptSaysNoMore() async throws {

@@ -67,8 +67,31 @@ struct WipeTests {
     rig.host.workerRuns = false
     rig.host.say(.wipeByLabel(request: 1))
     rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
+    #expect(answers == [], "it may be there, so it is tried once more")
+    rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
     #expect(answers == [.failed])
     #expect(rig.supervisor.wipeEnds_us == nil)
+  }
+
+  /// Killed after it was durable: the second try finds it, and the wipe goes on.
+  @Test func aRecordWhoseAnswerWasLostIsFound() {
+    press()
+    rig.host.workerRuns = false
+    rig.host.say(.wipeByLabel(request: 1))
+    rig.turn(most: 20) { rig.supervisor.workers.values.contains { $0.job.isStorage } }
+    rig.host.workerRuns = true
+    rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
+    #expect(answers == [.done])
+    #expect(rig.board.fakeStorage.records == 1)
+  }
+
+  @Test func aRuntimeThatEndsMeanwhileHasNoSuccessor() {
+    press()
+    #expect(ask() == .done)
+    rig.host.crash(.killed(signal: 9))
+    let verdict = rig.run(for: 3_000_000)
+    #expect(verdict == .restart(reason: "the device is wiped"))
+    #expect(rig.supervisor.startCount == 1)
   }
 
   @Test("what is in memory only is not recorded; what is not open is not wiped", arguments: [StorageFacts.State.volatile, .damaged, .locked])

@@ -36,7 +36,8 @@ public protocol Storage: AnyObject {
   func open() -> StorageFacts
   /// Keeps what lies in `Board.runtimeIdentityFolder` now; durable when it returns. Regular files only, 64 KiB at the most in all.
   func commitIdentity() throws(BoardError)
-  /// Records that the device is to be wiped, before anything of it is destroyed; durable when it returns. From here on `open()` wipes first, so that
+  /// Records that the device is to be wiped, before anything of it is destroyed, and in the same step what lies in `Board.runtimeIdentityFolder` now; durable
+  /// when it returns. It may be done again. From here on `open()` wipes first, so that
   /// `wipe()` may be cut off at any instant, or never be reached.
   func recordWipe() throws(BoardError)
   /// Destroys what lies in `Board.runtimeStateFolder` for good, saved copies of the disk included; what lies in the other folder stays. When it

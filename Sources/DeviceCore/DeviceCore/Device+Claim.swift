@@ -129,10 +129,10 @@ extension Device {
     return Operational(key: key, chain: try rules.checkOperationalChain(chainPEM, key: key.publicKey, owner: owner))
   }
 
-  /// The supervisor agrees first; then the intent is durable; from there on only forward, at the next start if need be.
   private func wipe(_ order: ClaimOrder, _ permissions: ClaimPermissions) async throws(Problem) {
-    try await permissions.wipe()
-    log.append(.notice, source: "claim", "\(order.caller) proved the label: the device is wiped")
-    try await wipe(.label, connection: order.connection)
+    try await wipe(.label, connection: order.connection) { () async throws(Problem) in
+      try await permissions.wipe()
+      log.append(.notice, source: "claim", "\(order.caller) proved the label: the device is wiped")
+    }
   }
 }

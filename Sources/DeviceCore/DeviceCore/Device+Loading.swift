@@ -12,6 +12,8 @@ extension Device {
     var lockOut: StoredLockOut?
     var intent: StoredIntent?
     var receipt: StoredReceipt?
+    /// A wipe was asked for and refused when the power went.
+    var hasRefusedOrder = false
     /// What is wrong with them.
     var damage: String?
   }
@@ -43,7 +45,11 @@ extension Device {
     _ folders: (identity: IdentityFolder, state: StateFolder), _ damage: String?, maker: Certificate, clock: WallClock, log: DeviceLog,
     grades: GradeHolder, surroundings: Surroundings, admitsPeer: @escaping @Sendable (DeviceIdentifier, _ isNew: Bool) -> Bool
   ) async throws -> Device {
-    var found = look(folders)
+    var found = look(folders, surroundings)
+    if found.hasRefusedOrder {
+      try? folders.identity.removeIntent()
+      try? await surroundings.commitIdentity()
+    }
     if let damage { found.damage = damage }
     // A wipe goes on whatever a renewal left, and a damaged device's folder stays as it was found.
     if found.damage == nil, found.intent?.kind != .wipe { settleRenewal(folders.state, &found, log) }
@@ -72,7 +78,7 @@ extension Device {
     if found.damage == nil, let identity = found.identity {
       do {
         state = try restore(identity, owner: found.owner, folder: folders.state, key: key, rules: rules)
-        state.receipt = found.receipt
+        state.receipt = newest(found.receipt, surroundings)
       } catch let damage as StateDamage {
         found.damage = damage.sentence
       } catch let problem as Problem {
@@ -111,7 +117,7 @@ extension Device {
   }
 
   /// Reads each file by itself: a key that is well is kept whatever else is wrong.
-  private static func look(_ folders: (identity: IdentityFolder, state: StateFolder)) -> Found {
+  private static func look(_ folders: (identity: IdentityFolder, state: StateFolder), _ surroundings: Surroundings) -> Found {
     var found = Found()
     func read<Value>(_ read: () throws -> Value?) -> Value? {
       do {
@@ -126,7 +132,9 @@ extension Device {
     let key = read(folders.identity.readDeviceKey)
     let identity = read(folders.identity.readIdentity)
     let lockOut = read(folders.identity.readLockOut)
-    let intent = read(folders.identity.readIntent)
+    let stored = read(folders.identity.readIntent)
+    found.hasRefusedOrder = isRefused(stored, surroundings)
+    let intent = found.hasRefusedOrder ? nil : stored
     let receipt = read(folders.identity.readReceipt)
     // What a wipe was destroying is not looked at: it goes on, whatever is left.
     let owner = intent?.kind == .wipe ? nil : read(folders.state.readOwner)

@@ -9,8 +9,9 @@ extension Device {
   func transfer(connection: UInt64, caller: String, order: () async throws(Problem) -> Void) async throws(Problem) {
     _ = try begin([.owned])
     defer { end() }
-    try await order()
-    log.append(.notice, source: "core", "\(caller) released the device to a new owner: it is wiped")
-    try await wipe(.owner, connection: connection)
+    try await wipe(.owner, connection: connection) { () async throws(Problem) in
+      try await order()
+      log.append(.notice, source: "core", "\(caller) released the device to a new owner: it is wiped")
+    }
   }
 }

@@ -26,15 +26,29 @@ struct StoredReceipt: Codable, Equatable {
 }
 
 extension Device {
-  /// owned → provisioned, once the supervisor has agreed, which restarts the machine soon after.
+  /// owned → provisioned, once `ask` has had the supervisor agree, which restarts the machine soon after. From there on only forward, at the next start if
+  /// need be.
   ///
   /// Where the board destroys the storage on its way down, the files are removed now, and the next start ends the wipe: it knows then what became of the
   /// keys. Until then nobody claims the device, as what it would write goes down too.
-  func wipe(_ cause: WipeStatement.Cause, connection: UInt64) async throws(Problem) {
+  func wipe(_ cause: WipeStatement.Cause, connection: UInt64, ask: () async throws(Problem) -> Void) async throws(Problem) {
     let epoch = surroundings.identityEpoch
     let order = StoredWipe(cause: cause, time_s: clock.now_s(), formerOwnerId: standing.owner?.text ?? "", identityEpoch: epoch)
-    try save { try identityFolder.write(StoredIntent(kind: .wipe, wipe: order)) }
-    try await surroundings.commitIdentity()
+    let intent = StoredIntent(kind: .wipe, wipe: order)
+    if epoch == nil {
+      try await ask()
+      try save { try identityFolder.write(intent) }
+      try await surroundings.commitIdentity()
+    } else {
+      // The supervisor keeps it in the very record of the wipe: a cut leaves both or neither. An order that it refuses means nothing, as the epoch stays.
+      try save { try identityFolder.write(intent) }
+      do throws(Problem) {
+        try await ask()
+      } catch {
+        try? identityFolder.removeIntent()
+        throw error
+      }
+    }
     var receipt: StoredReceipt?
     if epoch == nil {
       receipt = try await Device.finishWipe(
@@ -84,6 +98,19 @@ extension Device {
     }
     try await surroundings.commitIdentity()
     return receipt
+  }
+
+  /// Whether an intent is of an order that was refused: what it was to destroy is there, in the same life of the device.
+  static func isRefused(_ intent: StoredIntent?, _ surroundings: Surroundings) -> Bool {
+    guard let intent, intent.kind == .wipe, let ordered = intent.wipe?.identityEpoch, let now = surroundings.identityEpoch else { return false }
+    return now <= ordered
+  }
+
+  /// The receipt, where it is of the last wipe: one that is of an earlier life is not shown in place of one that is missing.
+  static func newest(_ receipt: StoredReceipt?, _ surroundings: Surroundings) -> StoredReceipt? {
+    guard let receipt, let epoch = surroundings.identityEpoch else { return receipt }
+    let statement = try? jsonDocument(WipeStatement.self, from: Array(receipt.statement.utf8))
+    return statement?.identityEpochAfter == epoch ? receipt : nil
   }
 
   private static func makeReceipt(

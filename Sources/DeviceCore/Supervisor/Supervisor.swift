@@ -213,7 +213,8 @@ public final class Supervisor {
       raise(to: .quarantined, .crashLoop, evidence: why)
       policy.startAnew()
     }
-    if let wipeEnds_us, now_us >= wipeEnds_us { return .restart(reason: "the device is wiped") }
+    // A runtime that has ended has no successor in this life of the device: it would serve what is about to go.
+    if let wipeEnds_us, now_us >= wipeEnds_us || hasNoRuntime { return .restart(reason: "the device is wiped") }
     if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")
@@ -224,6 +225,8 @@ public final class Supervisor {
     feedWatchdog()
     return .goOn
   }
+
+  private var hasNoRuntime: Bool { if case .none = state { true } else { false } }
 
   private var awaited: [CInt] {
     let now_us = host.now_us()

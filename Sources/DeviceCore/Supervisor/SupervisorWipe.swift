@@ -14,6 +14,8 @@ struct WipeOrder {
   let word: AuditWord
   /// For the log: `released by its owner`.
   let why: String
+  /// Its record failed once, and may be there all the same: recorded once more, it is known.
+  var isSecondTry = false
 }
 
 extension Supervisor {
@@ -55,18 +57,30 @@ extension Supervisor {
         return [0] + Array(error.description.utf8)
       }
     }
-    if !started { answer(order.request, of: order.start, .failed) }
+    if !started { recordFailed(order) }
+  }
+
+  /// A record that failed may be durable, and would then be carried out by the next boot: the order is answered as refused only after a second try.
+  func recordFailed(_ order: WipeOrder) {
+    if order.isSecondTry {
+      answer(order.request, of: order.start, .failed)
+    } else {
+      var again = order
+      again.isSecondTry = true
+      awaitingWipe = again
+    }
+    startStorageJobIfIdle()
   }
 
   func wipeRecorded(_ order: WipeOrder, _ bytes: [UInt8], _ child: EndedChild, now_us: UInt64) {
     if bytes == [1], child.end == .exited(code: 0) {
       begin(order, now_us: now_us)
+      startStorageJobIfIdle()
     } else {
       let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
-      say(.error, "the wipe was not recorded, so it does not begin: \(why)")
-      answer(order.request, of: order.start, .failed)
+      say(.error, "the wipe was not recorded: \(why)")
+      recordFailed(order)
     }
-    startStorageJobIfIdle()
   }
 
   /// The runtime wipes once the log has forgotten: a cut in between leaves neither for the next owner. A log that cannot be written stops no wipe, and

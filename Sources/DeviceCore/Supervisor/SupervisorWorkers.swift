@@ -29,9 +29,7 @@ extension Supervisor {
       case .identity(let requests, let start):
         for request in requests { answer(request, of: start, .failed) }
         startStorageJobIfIdle()
-      case .wipeRecord(let order):
-        answer(order.request, of: order.start, .failed)
-        startStorageJobIfIdle()
+      case .wipeRecord(let order): recordFailed(order)
       case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
       }
     }

@@ -1,6 +1,7 @@
 internal import BoardAPI
 internal import CHaechi
 internal import Foundations
+internal import Glibc
 
 /// The storage of a Linux board: the partitions `ident` and `data` of its disk, with keys that its TPM gives out (docs/storage.md).
 ///
@@ -21,7 +22,7 @@ final class LinuxStorage: Storage {
   func open() -> StorageFacts {
     var kind = RootOfTrustFacts.Kind.none
     do throws(BoardError) {
-      guard let parts = try find() else { return StorageFacts(state: .volatile, reason: "this machine has no disk with partitions ident and data") }
+      guard let parts = try findAtBoot() else { return StorageFacts(state: .volatile, reason: "this machine has no disk with partitions ident and data") }
       switch try chooseRoot(ident: parts.ident) {
       case .absent(let reason): return StorageFacts(state: .volatile, reason: reason)
       case .present(let root):
@@ -48,6 +49,7 @@ final class LinuxStorage: Storage {
     let store = try IdentStore.open(parts.ident, root: root)
     guard !store.content.isWiping else { return }
     var content = store.content
+    content.files = try IdentFolder(path: identityFolder, user: user).read()
     content.isWiping = true
     try store.commit(content)
   }
@@ -111,6 +113,25 @@ final class LinuxStorage: Storage {
     guard let data = try BlockPartition.find("data") else { throw IdentStore.damage("the disk has a partition ident and no partition data") }
     return Parts(ident: ident, data: data)
   }
+
+  /// As `find`; where the TPM knows this device its disk is waited for, and is never taken for one that it does not have.
+  private func findAtBoot() throws(BoardError) -> Parts? {
+    if let parts = try find() { return parts }
+    #if HAECHI_DEVICE_LIBRARIES
+      guard let device = TPM2RootOfTrust.device, try TPM2Vault(device: device, registers: registers).value(of: .identityEpoch) != nil else { return nil }
+      for _ in 0..<Self.diskLooks {
+        usleep(Self.diskPause_us)
+        if let parts = try find() { return parts }
+      }
+      throw IdentStore.damage("the TPM knows this device, and there is no disk with partitions ident and data")
+    #else
+      return nil
+    #endif
+  }
+
+  /// Five seconds: disks are found by the kernel while PID 1 runs already.
+  private static let diskLooks = 20
+  private static let diskPause_us: UInt32 = 250_000
 
   private func require() throws(BoardError) -> (Parts, any SealingRootOfTrust) {
     guard let parts = try find(), case .present(let root) = try chooseRoot(ident: parts.ident) else {

@@ -7,7 +7,7 @@ from machine import Machine
 from owner import Owner
 from test_supervision import wait_for_another_runtime
 
-FOLDER = "/run/haechi*/audit"
+FOLDER = "/run/haechi/data/audit"
 
 
 @pytest.fixture

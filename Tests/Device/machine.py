@@ -36,6 +36,12 @@ def wait_for(what: str, condition, deadline_s: float = 120, interval_s: float = 
         time.sleep(interval_s)
 
 
+def copy_device(device: Path, to: Path) -> Path:
+    """A copy of a device's disk, variables and TPM, holes and all."""
+    subprocess.run(["cp", "-a", "--sparse=always", str(device), str(to)], check=True)
+    return to
+
+
 class Machine:
     """One QEMU machine started by `Images/qemu`. Use as a context manager."""
 

@@ -81,6 +81,16 @@ class Owner:
         self.claim()
         return self
 
+    def station_info(self) -> dict:
+        """What a station of the maker hears of a device that serves nobody else."""
+        credentials = ["--cert", str(self.maker / "station.pem"), "--key", str(self.maker / "station.key")]
+        ask = ["curl", "--silent", "--show-error", "--insecure", *credentials, f"https://{self.address}/v1/info"]
+        return json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout)
+
+    def boot_again(self, device: Path, **options) -> Machine:
+        """The same device at the port where this owner knows it; with its TPM unless told otherwise."""
+        return Machine("release", device=device, port=self.machine.port, **{"tpm": True, **options})
+
     @property
     def authority(self) -> Path:
         """The owner CA's certificate; its key lies beside it, under `passphrase`."""

@@ -34,6 +34,11 @@ class Forge:
     def __init__(self, folder: Path):
         self.folder = folder
 
+    def claimant(self) -> tuple[str, str]:
+        """A stranger's self-signed client certificate and its key; valid since yesterday, because the device's clock may be behind this one."""
+        certificate, key = self.make("claimant", uri="haechi://nobody/claimant", usages=(ExtendedKeyUsageOID.CLIENT_AUTH,), role=None)
+        return str(certificate), str(key)
+
     def make(
         self,
         name: str,

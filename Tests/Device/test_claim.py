@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from cryptography.x509.oid import ExtendedKeyUsageOID
 from machine import LOOPBACK, Machine, wait_for
 from owner import Owner
 from pki import Forge
@@ -17,16 +16,9 @@ from pki import Forge
 FORGED = 200
 
 
-def claimant(folder: Path) -> tuple[str, str]:
-    """A stranger's self-signed client certificate and its key; valid since yesterday, because the device's clock may be behind this one."""
-    usages = (ExtendedKeyUsageOID.CLIENT_AUTH,)
-    certificate, key = Forge(folder).make("claimant", uri="haechi://nobody/claimant", usages=usages, role=None)
-    return str(certificate), str(key)
-
-
 def ask(owner: Owner, folder: Path, *arguments: str) -> tuple[int, dict, str]:
     """One request to /v1/claim as a stranger: status, body, head."""
-    certificate, key = claimant(folder)
+    certificate, key = Forge(folder).claimant()
     command = ["curl", "--silent", "--show-error", "--insecure", "--tlsv1.3", "--cert", certificate, "--key", key, "--include", "--http1.1"]
     done = subprocess.run([*command, *arguments, f"https://{owner.address}/v1/claim"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -100,7 +92,7 @@ def test_wrong_labels_wait_and_the_right_one_claims(provisioned, tmp_path):
 
 def offer_is_refused(owner: Owner, folder: Path) -> bool:
     """Whether an owned device keeps a stranger out in the handshake."""
-    certificate, key = claimant(folder)
+    certificate, key = Forge(folder).claimant()
     command = ["curl", "--silent", "--insecure", "--tlsv1.3", "--cert", certificate, "--key", key, f"https://{owner.address}/v1/claim"]
     return subprocess.run(command, capture_output=True, timeout=60).returncode != 0
 

@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cutdisk import rebuild
-from machine import Machine, wait_for
+from machine import Machine, copy_device, wait_for
 from owner import Owner
 
 CUTS, CUTS_OF_TORTURE = 3, 200
@@ -34,7 +35,7 @@ def provisioned(tmp_path_factory):
 def owned(provisioned, tmp_path_factory):
     """The same with an owner."""
     original, owner = provisioned
-    device = copy(original, tmp_path_factory.mktemp("owned") / "device")
+    device = copy_device(original, tmp_path_factory.mktemp("owned") / "device")
     with boot(device, owner):
         owner.claim()
         owner.machine.qmp("quit")
@@ -42,22 +43,12 @@ def owned(provisioned, tmp_path_factory):
     return device, owner
 
 
-def copy(device: Path, to: Path) -> Path:
-    subprocess.run(["cp", "-a", "--sparse=always", str(device), str(to)], check=True)
-    return to
-
-
-class boot(Machine):
+@contextmanager
+def boot(device: Path, owner: Owner, log_writes: Path | None = None):
     """The device where its owner knows it; the owner's machine is this one from then on."""
-
-    def __init__(self, device: Path, owner: Owner, log_writes: Path | None = None):
-        super().__init__("release", tpm=True, device=device, port=owner.machine.port, log_writes=log_writes)
-        self.owner = owner
-
-    def __enter__(self):
-        super().__enter__()
-        self.owner.machine = self
-        return self.wait_until_it_listens()
+    with owner.boot_again(device, log_writes=log_writes) as machine:
+        owner.machine = machine
+        yield machine.wait_until_it_listens()
 
 
 class Desk:
@@ -77,7 +68,7 @@ def campaign(original: Path, owner: Owner, tmp_path: Path, dice, torture: bool, 
     """Cuts the power at a random moment of `act`, loses what was not flushed, boots again and has `check` look; what `act` noted is handed to it."""
     told = {"pending": 0, "lost": 0}
     for number in range(CUTS_OF_TORTURE if torture else CUTS):
-        device, before = copy(original, tmp_path / f"device-{number}"), tmp_path / f"disk-{number}"
+        device, before = copy_device(original, tmp_path / f"device-{number}"), tmp_path / f"disk-{number}"
         subprocess.run(["cp", "--sparse=always", str(device / "disk.img"), str(before)], check=True)
         desk, log, notes = Desk(owner, tmp_path / "desk"), tmp_path / f"log-{number}", {}
         after_s = dice.uniform(0, span_s)

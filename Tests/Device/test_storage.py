@@ -1,6 +1,5 @@
 """What outlives the power (T8), seen from outside: an owned device whose plug is pulled, and its disk in other hands."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,26 +56,9 @@ def pulled(tmp_path_factory):
     return device, owner, identity
 
 
-def station_info(owner: Owner) -> dict:
-    """What a station of the maker hears of a device that serves nobody else."""
-    credentials = ["--cert", str(owner.maker / "station.pem"), "--key", str(owner.maker / "station.key")]
-    said = subprocess.run(
-        ["curl", "--silent", "--show-error", "--insecure", *credentials, f"https://{owner.address}/v1/info"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(said.stdout)
-
-
-def boot_again(owner: Owner, device: Path, **options) -> Machine:
-    """The same device at the port where its owner knows it."""
-    return Machine("release", device=device, port=owner.machine.port, **options)
-
-
 def test_an_owned_device_is_owned_after_its_plug_was_pulled(pulled):
     device, owner, identity = pulled
-    with boot_again(owner, device, tpm=True) as machine:
+    with owner.boot_again(device) as machine:
         machine.wait_until_it_listens()
         status = owner.json("status")
         assert status["state"] == "owned"
@@ -98,14 +80,14 @@ def test_its_disk_does_not_open_with_another_tpm(pulled, tmp_path):
     other.mkdir()
     for name in ("disk.img", "vars.fd", "made-from"):
         subprocess.run(["cp", "--sparse=always", str(device / name), str(other / name)], check=True)
-    with boot_again(owner, other, tpm=True) as machine:
+    with owner.boot_again(other) as machine:
         machine.wait_until_it_listens()
-        info = station_info(owner)
+        info = owner.station_info()
         assert info["lifeCycleState"] == "damaged"
         assert "another TPM" in info["damage"]
     shutil.rmtree(other / "tpm")
-    with boot_again(owner, other) as machine:
+    with owner.boot_again(other, tpm=False) as machine:
         machine.wait_until_it_listens()
-        info = station_info(owner)
+        info = owner.station_info()
         assert info["lifeCycleState"] == "damaged"
         assert "has none" in info["damage"]

@@ -57,6 +57,23 @@ extension DeviceLifeCycleTests {
 
   // MARK: Beside a wipe
 
+  /// Who reads that the new certificate is in use connects again to see it.
+  @Test func aRenewedCertificateIsSaidOnceThePortShowsIt() async throws {
+    let device = try await owned()
+    let former = try shown(device)
+    let fresh = try answer(device)
+    try device.installRenewal(chainPEM: fresh.pem)
+    let said = Mutex<[String]>([])
+    device.onCredentials { [weak device] isAdopted in
+      guard isAdopted, let serial = try? device?.credential().certificate.serialNumber else { return }
+      said.withLock { $0.append(serial) }
+    }
+    device.renewalProved(fresh)
+    #expect(said.withLock { $0 } == [hexadecimal(former.serialNumber)])
+    #expect(try device.credential().certificate.serialNumber == hexadecimal(fresh.serialNumber))
+    #expect(try device.credentials().candidate == nil)
+  }
+
   /// What a renewal writes, a wipe does not come between.
   @Test func nothingElseChangesTheDeviceWhileARenewalIsWritten() async throws {
     _ = try await owned()

@@ -7,16 +7,6 @@ import Testing
 
 /// The operator's client against a real broker.
 @Suite(.serialized) struct BrokerTests {
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   /// The first arrival of a watch, which ends then.
   private func first(_ access: BrokerAccess) async throws -> CloudArrival? {
     for try await arrival in access.watch() { return arrival }

@@ -19,16 +19,6 @@ import Testing
     }
   }
 
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   private func changed(_ label: DeviceLabel, serialNumber: String? = nil, keyHash: [UInt8]? = nil, code: LabelCode? = nil) throws -> DeviceLabel {
     let serialNumber = try #require(LabelSerialNumber(serialNumber ?? label.serialNumber.text))
     return try #require(DeviceLabel(serialNumber: serialNumber, keyHash: keyHash ?? label.keyHash, code: code ?? label.code))

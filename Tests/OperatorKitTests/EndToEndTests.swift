@@ -17,16 +17,6 @@ import Testing
 
   private func claim(_ device: TestDevice, _ home: OperatorHome) async throws -> ClaimedDevice { try await device.claim(home) }
 
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   @Test func aDevicesWholeLife() async throws {
     let (folder, home) = try makeHome()
     defer { withExtendedLifetime(folder) {} }

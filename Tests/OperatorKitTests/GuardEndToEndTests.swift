@@ -18,16 +18,6 @@ import Testing
     }
   }
 
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   /// The grade once it is `word`; a grade comes over the link and may take a moment.
   private func waitFor(_ word: String, _ device: OwnedDevice) async throws {
     for _ in 0..<200 {

@@ -7,16 +7,6 @@ import Testing
 
 /// Withdrawing members: the list in the owner's folder, and a device that hears of it.
 @Suite(.serialized) struct MemberRevocationTests {
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   @Test func aListOnlyGrowsAndKnowsEveryCertificateOfAMember() async throws {
     let folder = try TemporaryFolder()
     defer { withExtendedLifetime(folder) {} }

@@ -21,16 +21,6 @@ import Testing
     }
   }
 
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   private func peers(_ device: OwnedDevice) async throws -> [PeerState] {
     try await device.with { (client) throws(OperatorError) in try await client.peers() }
   }

@@ -22,16 +22,6 @@ import Testing
     }
   }
 
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      _ = try await body()
-    } catch let error as OperatorError {
-      return error
-    }
-    Issue.record("this should have been refused")
-    return OperatorError("none", "")
-  }
-
   @Test func aDeviceIsRenewedAndAgain() async throws {
     try await with { home, _, device in
       let ada = try OwnedDevice(home: home, device: "attic")

@@ -20,16 +20,6 @@ import Testing
     }
   }
 
-  private func failure(_ body: () async throws -> some Any) async throws -> OperatorError {
-    do {
-      let value = try await body()
-      Issue.record("this should have been refused: \(value)")
-    } catch let error as OperatorError {
-      return error
-    }
-    return OperatorError("none", "")
-  }
-
   private let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
 
   @Test func takesAnAnswerInAnyPieces() async throws {

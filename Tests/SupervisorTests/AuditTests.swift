@@ -110,6 +110,21 @@ struct AuditTests {
     #expect(rig.host.now - allowed_us >= rig.supervisor.limits.wipe_us)
   }
 
+  /// Two at once would write over each other, and one that is left keeps a volume that is to be wiped.
+  @Test func aWorkerThatHangsIsEndedBeforeTheLastEntriesAreWritten() {
+    boot()
+    rig.turn(most: 40) { rig.supervisor.audit.entries.isEmpty && !rig.supervisor.workers.values.contains { $0.job.isAudit } }
+    rig.host.workerRuns = false
+    rig.supervisor.note(AuditEvent(.revocations), isUrgent: true)
+    rig.turn(most: 20) { rig.supervisor.workers.values.contains { $0.job.isAudit } }
+    rig.host.workerRuns = true
+    rig.journal.clear()
+    #expect(rig.audit.events(.revocations).isEmpty)
+    rig.supervisor.shutDown(.powerOff)
+    #expect(rig.journal.entries.contains("kill worker"))
+    #expect(rig.audit.events(.revocations).count == 1 && rig.audit.events(.shutdown).count == 1)
+  }
+
   @Test func anExportIsAnsweredWhenItIsSigned() {
     boot()
     rig.host.say(.exportAudit(request: 9))

@@ -21,7 +21,7 @@ struct RenewalState: Sendable {
   /// The key of a request that was not answered yet.
   var offered: PrivateKey?
   var candidate: Candidate?
-  /// The certificate that the present one replaced since the runtime started.
+  /// The certificate that the present one replaced since the runtime started; of a renewal that completes, the one that the port still shows.
   var previous: Certificate?
 }
 
@@ -33,8 +33,10 @@ extension Device {
   func credential(now_ms: UInt64 = BootClock.now_ms()) throws(Problem) -> CredentialDocument {
     guard let current = operationalCredential?.chain.first else { throw notOwned() }
     let renewal = renewal.withLockedValue { $0 }
+    // What was adopted is not said before the port shows it: who reads this connects again to see it.
+    let isShown = renewal.candidate?.chain.first != current
     return CredentialDocument(
-      certificate: CredentialDocument.Certificate(current),
+      certificate: CredentialDocument.Certificate(isShown ? current : renewal.previous ?? current),
       renewal: renewal.candidate != nil ? .proving : renewal.offered != nil ? .offered : .none,
       candidate: (renewal.candidate?.chain.first).map { CredentialDocument.Certificate($0) },
       remainingMilliseconds: renewal.candidate.map { $0.ends_ms > now_ms ? $0.ends_ms - now_ms : 0 },
@@ -142,13 +144,11 @@ extension Device {
       log.append(.error, source: "core", "the new LDevID certificate could not be kept, which is tried again: \(error)")
       return
     }
+    renewal.withLockedValue { $0.previous = former }
     adopt(candidate.chain, candidate.key)
-    renewal.withLockedValue { state in
-      state.candidate = nil
-      state.previous = former
-    }
     log.append(.notice, source: "core", "the LDevID certificate was renewed; it is valid until \(rfc3339(candidate.chain.first?.notAfter_s ?? 0))")
     credentialsChanged(isAdopted: true)
+    renewal.withLockedValue { $0.candidate = nil }
   }
 
   /// False where the device has no owner, or another change of its life is under way, after which `checkRenewal` tries again. `end` follows where true.

@@ -35,10 +35,13 @@ extension Device {
     let epoch = surroundings.identityEpoch
     let order = StoredWipe(cause: cause, time_s: clock.now_s(), formerOwnerId: standing.owner?.text ?? "", identityEpoch: epoch)
     let intent = StoredIntent(kind: .wipe, wipe: order)
+    var receipt: StoredReceipt?
     if epoch == nil {
       try await ask()
       try save { try identityFolder.write(intent) }
       try await surroundings.commitIdentity()
+      receipt = try await Device.finishWipe(
+        (identityFolder, stateFolder), order, key: deviceKey, serialNumber: standing.serialNumber, surroundings: surroundings)
     } else {
       // The supervisor keeps it in the very record of the wipe: a cut leaves both or neither. An order that it refuses means nothing, as the epoch stays.
       try save { try identityFolder.write(intent) }
@@ -48,13 +51,12 @@ extension Device {
         try? identityFolder.removeIntent()
         throw error
       }
-    }
-    var receipt: StoredReceipt?
-    if epoch == nil {
-      receipt = try await Device.finishWipe(
-        (identityFolder, stateFolder), order, key: deviceKey, serialNumber: standing.serialNumber, surroundings: surroundings)
-    } else {
-      try Device.destroyOwner(stateFolder)
+      do throws(Problem) {
+        try Device.destroyOwner(stateFolder)
+      } catch {
+        // The keys go in any case.
+        log.append(.warning, source: "core", error.detail)
+      }
     }
     gate.presence.close()
     become(connection) { state in

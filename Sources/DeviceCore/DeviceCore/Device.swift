@@ -129,7 +129,8 @@ final class Device: Sendable {
     let rules = rules
     let grades = grades
     let revocations = revocations
-    let candidate = renewal.withLockedValue { $0.candidate }
+    // One that was adopted is no alternative any more.
+    let candidate = renewal.withLockedValue { $0.candidate }.flatMap { $0.chain.first == now.chain.first ? nil : $0 }
     let alternative = candidate.map {
       TLSServerContext.Alternative(serverName: OperationalDeviceProfile.renewalName(identifier), chain: $0.chain, key: $0.key)
     }

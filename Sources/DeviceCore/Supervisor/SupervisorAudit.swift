@@ -176,19 +176,31 @@ extension Supervisor {
     audit.due_us = host.now_us()
   }
 
-  /// The last entries of this boot, written while nothing else runs; at most `auditAtEnd_us`.
+  /// The last entries of this boot, written while nothing else runs; waits at most twice `auditAtEnd_us`.
   func writeLastAudit(_ reason: AuditWord) -> Phase.Result {
-    let began_us = host.now_us()
-    func isBusy() -> Bool { workers.values.contains { $0.job.isAudit } && elapsed_us(since: began_us, now: host.now_us()) < limits.auditAtEnd_us }
-    awaitAudit(while: isBusy)
+    if wipeEnds_us != nil, storageReport.state == .open { return .skipped("it went with the storage") }
+    endAuditWorker()
     note(AuditEvent(.shutdown, .word(reason)), isUrgent: true)
     writeAudit()
-    awaitAudit(while: isBusy)
-    return audit.entries.isEmpty && !workers.values.contains { $0.job.isAudit } ? .done : .failed("\(audit.entries.count) entries are lost")
+    endAuditWorker()
+    return audit.entries.isEmpty ? .done : .failed("\(audit.entries.count) entries are lost")
   }
 
-  private func awaitAudit(while isBusy: () -> Bool) {
-    while isBusy() {
+  /// Waits for the worker that writes the log, and kills one that does not end: two at once would write over each other. What it had goes back into the queue.
+  func endAuditWorker() {
+    awaitAuditWorker()
+    for (process, worker) in workers {
+      guard case .audit(let batch, let answers) = worker.job else { continue }
+      host.kill(process)
+      workers[process] = nil
+      _ = host.takeWorkerResult(process)
+      auditFailed("no answer in time", batch, answers)
+    }
+  }
+
+  private func awaitAuditWorker() {
+    let began_us = host.now_us()
+    while workers.values.contains(where: \.job.isAudit), elapsed_us(since: began_us, now: host.now_us()) < limits.auditAtEnd_us {
       host.wait(for: [], toSend: false, timeout_ms: 50)
       for child in host.takeEnded() {
         if let worker = workers.removeValue(forKey: child.process), worker.job.isAudit { workerEnded(worker, child) }

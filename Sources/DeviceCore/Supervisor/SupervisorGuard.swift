@@ -132,8 +132,7 @@ extension Supervisor {
     let verify = verifyStatement
     let revocations = revocations
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
-      guard let refusal = verify(statement, owner.device, owner.certificate, revocations) else { return [1] }
-      return [0] + Array(SupervisorPacket.cut(refusal, to: SupervisorPacket.maximumEvidenceBytes).utf8)
+      WorkerVerdict.bytes(verify(statement, owner.device, owner.certificate, revocations))
     }
     return started ? nil : .failed
   }

@@ -31,7 +31,7 @@ extension Supervisor {
     let rules = wantedRules
     let policy = board.networkPolicy
     do throws(SupervisorError) {
-      let process = try host.startWorker(rights: .network) { Self.applied(rules, by: policy) }
+      let process = try host.startWorker(rights: .network) { WorkerVerdict.bytes(of: { () throws(BoardError) in try policy.apply(rules) }) }
       let began_us = host.now_us()
       while elapsed_us(since: began_us, now: host.now_us()) < limits.policy_us {
         for child in host.takeEnded() {
@@ -78,26 +78,10 @@ extension Supervisor {
   }
 
   private func firstRulesApplied(_ rules: NetworkPolicyRules, _ result: [UInt8], _ child: EndedChild) -> Phase.Result {
-    if let failure = Self.failure(result, child) { return firstRulesFailed(failure) }
+    if let failure = WorkerVerdict.fault(result, child) { return firstRulesFailed(failure) }
     appliedRules = rules
     policyIsStale = false
     return .done
-  }
-
-  /// In a worker: 1, or a sentence.
-  private static func applied(_ rules: NetworkPolicyRules, by policy: any NetworkPolicy) -> [UInt8] {
-    do throws(BoardError) {
-      try policy.apply(rules)
-      return [1]
-    } catch {
-      return [0] + Array(error.description.utf8.prefix(512))
-    }
-  }
-
-  private static func failure(_ result: [UInt8], _ child: EndedChild) -> String? {
-    if result.first == 1, child.end == .exited(code: 0) { return nil }
-    let sentence = String(decoding: result.dropFirst(), as: UTF8.self)
-    return sentence.isEmpty ? "the worker \(words(child.end)) without an answer" : sentence
   }
 
   /// Starts a worker where the rules in force are not those that are wanted.
@@ -107,13 +91,15 @@ extension Supervisor {
     let rules = wantedRules
     guard !rulesAreKnown || rules != appliedRules else { return rulesAreInForce() }
     let policy = board.networkPolicy
-    if !startWorker(.policy(rules), deadline_us: limits.policy_us, rights: .network, { Self.applied(rules, by: policy) }) {
+    if !startWorker(
+      .policy(rules), deadline_us: limits.policy_us, rights: .network, { WorkerVerdict.bytes(of: { () throws(BoardError) in try policy.apply(rules) }) })
+    {
       rulesFailed("its worker could not be started", now_us: now_us)
     }
   }
 
   func rulesApplied(_ rules: NetworkPolicyRules, _ result: [UInt8], _ child: EndedChild, now_us: UInt64) {
-    if let failure = Self.failure(result, child) { return rulesFailed(failure, now_us: now_us) }
+    if let failure = WorkerVerdict.fault(result, child) { return rulesFailed(failure, now_us: now_us) }
     appliedRules = rules
     rulesAreKnown = true
     policyFailures = 0

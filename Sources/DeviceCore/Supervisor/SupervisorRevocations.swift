@@ -14,8 +14,7 @@ extension Supervisor {
     let verify = verifyRevocations
     let present = revocations
     let started = startWorker(.revocations(request: request, start: startCount, list), deadline_us: limits.statement_us) {
-      guard let refusal = verify(list, owner.certificate, present) else { return [1] }
-      return [0] + Array(SupervisorPacket.cut(refusal, to: SupervisorPacket.maximumEvidenceBytes).utf8)
+      WorkerVerdict.bytes(verify(list, owner.certificate, present))
     }
     return started ? nil : .failed
   }

@@ -86,23 +86,15 @@ extension Supervisor {
     awaitingCommit = []
     let storage = board.storage
     let started = startWorker(.identity(requests: requests, start: startCount), deadline_us: limits.commit_us, rights: .storage) {
-      do throws(BoardError) {
-        try storage.commitIdentity()
-        return [1]
-      } catch {
-        return [0] + Array(error.description.utf8)
-      }
+      WorkerVerdict.bytes(of: { () throws(BoardError) in try storage.commitIdentity() })
     }
     if !started { for request in requests { tell(.answer(request: request, .failed)) } }
   }
 
   func identityCommitted(_ requests: [UInt32], of start: UInt32, _ bytes: [UInt8], _ child: EndedChild) {
-    let isKept = bytes == [1] && child.end == .exited(code: 0)
-    if !isKept {
-      let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
-      say(.error, "the identity was not kept: \(why)")
-    }
-    for request in requests { answer(request, of: start, isKept ? .done : .failed) }
+    let fault = WorkerVerdict.fault(bytes, child)
+    if let fault { say(.error, "the identity was not kept: \(fault)") }
+    for request in requests { answer(request, of: start, fault == nil ? .done : .failed) }
     startStorageJobIfIdle()
   }
 }

@@ -3,7 +3,8 @@ internal import Foundations
 internal import SupervisorLink
 
 // A wipe: its record becomes durable first; whoever asked hears of it; a moment later the machine goes down, and between the end of the runtime and the
-// restart a worker destroys the keys. What is cut off after the record, the storage does when it is opened next, before there is a network.
+// restart a worker destroys the keys. What is cut off after the record, the storage does when it is opened next, before there is a
+// runtime.
 
 /// A wipe that somebody may order, and the request that waits for its record.
 struct WipeOrder {
@@ -50,12 +51,7 @@ extension Supervisor {
   func startRecord(of order: WipeOrder) {
     let storage = board.storage
     let started = startWorker(.wipeRecord(order), deadline_us: limits.commit_us, rights: .storage) {
-      do throws(BoardError) {
-        try storage.recordWipe()
-        return [1]
-      } catch {
-        return [0] + Array(error.description.utf8)
-      }
+      WorkerVerdict.bytes(of: { () throws(BoardError) in try storage.recordWipe() })
     }
     if !started { recordFailed(order) }
   }
@@ -73,14 +69,12 @@ extension Supervisor {
   }
 
   func wipeRecorded(_ order: WipeOrder, _ bytes: [UInt8], _ child: EndedChild, now_us: UInt64) {
-    if bytes == [1], child.end == .exited(code: 0) {
-      begin(order, now_us: now_us)
-      startStorageJobIfIdle()
-    } else {
-      let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
-      say(.error, "the wipe was not recorded: \(why)")
-      recordFailed(order)
+    if let fault = WorkerVerdict.fault(bytes, child) {
+      say(.error, "the wipe was not recorded: \(fault)")
+      return recordFailed(order)
     }
+    begin(order, now_us: now_us)
+    startStorageJobIfIdle()
   }
 
   /// The runtime wipes once the log has forgotten: a cut in between leaves neither for the next owner. A log that cannot be written stops no wipe, and
@@ -95,21 +89,14 @@ extension Supervisor {
   func wipeStorage() -> Phase.Result {
     guard wipeEnds_us != nil else { return .skipped("none was ordered") }
     guard storageReport.state == .open else { return .skipped("nothing outlives this boot") }
-    // Nobody is left to hear of it.
+    // Nobody is left to hear of it; and a worker that still writes there would keep the volume, and its key, in the kernel.
     awaitingCommit = []
+    endAuditWorker()
     let storage = board.storage
     do throws(SupervisorError) {
-      let (bytes, child) = try awaitStorageWorker {
-        do throws(BoardError) {
-          try storage.wipe()
-          return [1]
-        } catch {
-          return [0] + Array(error.description.utf8)
-        }
-      }
-      if bytes == [1], child.end == .exited(code: 0) { return .done }
-      let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
-      return .failed("\(why); the next boot does it")
+      let answer = try awaitStorageWorker { WorkerVerdict.bytes(of: { () throws(BoardError) in try storage.wipe() }) }
+      guard let fault = WorkerVerdict.fault(answer.bytes, answer.child) else { return .done }
+      return .failed("\(fault); the next boot does it")
     } catch {
       return .failed("\(error.reason); the next boot does it")
     }

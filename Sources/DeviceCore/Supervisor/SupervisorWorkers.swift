@@ -66,8 +66,7 @@ extension Supervisor {
 
   /// Whether a worker found what it was given to be the owner's; where not, the log says why.
   private func isGood(_ bytes: [UInt8], _ child: EndedChild, what: String) -> Bool {
-    if bytes == [1], child.end == .exited(code: 0) { return true }
-    let why = bytes.first == 0 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : "its worker \(Self.words(child.end))"
+    guard let why = WorkerVerdict.fault(bytes, child) else { return true }
     say(.warning, "\(what) is refused: \(why)")
     return false
   }

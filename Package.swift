@@ -71,6 +71,7 @@ var targets: [Target] = [
   core("Identity", ["Crypto", "Foundations"]),
   core("Audit", ["Crypto", "Foundations"]),
   core("Vault", ["Crypto", "Foundations"]),
+  core("Beliefs", ["Vault", "Crypto", "Foundations"]),
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),
   core("MQTT", ["CMosquitto", "TLS", "Foundations"]),
   core("CloudLink", ["MQTT", "TLS", "Crypto", "Foundations", nioConcurrency]),
@@ -103,7 +104,8 @@ var targets: [Target] = [
   .executableTarget(
     name: "haechid",
     dependencies: [
-      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Audit", "Identity", "Crypto", "LinuxProcess", "BoardAPI", "Foundations",
+      .byName(name: productTarget), "DeviceCore", "Supervisor", "SupervisorLink", "Audit", "Beliefs", "Identity", "Crypto", "LinuxProcess", "BoardAPI",
+      "Foundations",
       .byName(name: boardTarget),
     ],
     path: "Sources/haechid", swiftSettings: swiftSettings),
@@ -114,6 +116,7 @@ var targets: [Target] = [
   // A disk in memory whose power is cut at will, and a random generator that repeats itself.
   .target(name: "TestDisk", dependencies: ["Vault", "Foundations"], path: "Tests/TestDisk", swiftSettings: swiftSettings),
   tests("Audit", ["TestDisk", "Vault", "Crypto", "Identity", "Foundations"]),
+  tests("Beliefs", ["TestDisk", "Vault", "Crypto", "Foundations"]),
   tests("Vault", ["TestDisk", "Crypto", "Foundations"]),
   tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("MQTT", ["TLS", "Crypto", "Identity", "Foundations", "TestBroker"]),

@@ -11,7 +11,7 @@ _MODES = {"quick": (2, 3), "full": (5, 9)}
 _WITHOUT = {"without the guard": ["--no-guard"], "without the log": ["--no-log"], "without both": ["--no-guard", "--no-log"]}
 _NOTE = (
     "Guard: told of each refused handshake. Log: a line for each refusal. What is served costs the same with or without them: neither is asked. "
-    "Metrics and an audit log do not exist yet."
+    "There are no metrics, and the audit log is not asked for a request either."
 )
 
 

@@ -68,7 +68,7 @@ struct PeerListCommand: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "Show a device's peers: who asks, who is approved, what each may have and gives.",
     discussion: """
-      Links: none, it has no address and comes by itself; undeclared, the device was restarted since and must be told again (haechi peer add), or is in quarantine; \
+      Links: none, it has no address and comes by itself; undeclared, its supervisor was not told of the place (haechi peer add), or it is in quarantine; \
       waiting, connecting, connected as they say; refused, with the reason.
       """)
   @OptionGroup var options: DeviceOptions

@@ -14,6 +14,8 @@ from network import GuestNetwork
 class Owner:
     """Runs `haechi` as an owner who has a station of the maker that the image was made for."""
 
+    binary = ROOT / ".build/debug/haechi"
+
     def __init__(self, machine: Machine, network: GuestNetwork | None = None):
         """With a network it lives inside that one, where the device has an address of its own."""
         self.machine = machine
@@ -26,7 +28,6 @@ class Owner:
         self.passphrase_file = self.home / "passphrase"
         self.passphrase_file.touch(mode=0o600)
         self.passphrase_file.write_bytes(self.passphrase + b"\n")
-        self.binary = ROOT / ".build/debug/haechi"
         self.maker = self.maker_folder()
 
     @staticmethod

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from broker import Cloud, Listener
@@ -177,6 +178,89 @@ def test_a_runtime_that_was_taken_over_can_neither_reach_anyone_nor_free_itself(
             # Both changes reached the cloud.
             grades = [message.document["grade"] for message in listener.messages("event")]
             assert "quarantined" in grades and grades[-1] == "normal"
+
+
+def same_quarantine(now: dict, then: dict) -> bool:
+    """The quarantine of before a restart: all of it but its nonce, which belongs to one start of the machine."""
+    told = ("grade", "cause", "evidence", "event")
+    return [now[key] for key in told] == [then[key] for key in told] and now["nonce"] != then["nonce"] and now["sinceMicroseconds"] == 0
+
+
+def release_again(owner: Owner, device: str, then: dict) -> subprocess.CompletedProcess:
+    """Sends a release of the admin's that was signed when the state was this one."""
+    certificate, key = owner.credentials
+    signature = sign(load_key(key), statement(1, device, then["event"], then["nonce"])).hex()
+    body = {"event": then["event"], "nonce": then["nonce"], "certificate": certificate.read_text(), "signature": signature}
+    name = f"haechi-{device}.local"
+    address, port = owner.address.rsplit(":", 1)
+    command = ["curl", "--silent", "--show-error", "--tlsv1.3", "--cacert", str(owner.authority), "--cert", str(certificate), "--key", str(key)]
+    command += ["--resolve", f"{name}:{port}:{address}", "--header", "Content-Type: application/json", "--data", json.dumps(body)]
+    return subprocess.run(owner.inside(*command, f"https://{name}:{port}/v1/guard/release"), capture_output=True, text=True, timeout=120)
+
+
+def test_a_quarantine_and_the_owners_word_outlive_restarts_of_the_machine(tmp_path):
+    """Whoever has taken over the runtime can bring about a restart, and fill the volume before: neither frees the device."""
+    folder = tmp_path / "device"
+    folder.mkdir()
+    neighbour, place = "00112233445566778899", "192.0.2.77:8443"
+    with GuestNetwork() as network, ExitStack() as stack:
+
+        def boot() -> Machine:
+            return stack.enter_context(
+                Machine("debug", image=HOSTILE, serial_on_stdio=True, net="tap:tap0", namespace=network.namespace, device=folder)
+            )
+
+        machine = boot()
+        owner = Owner(machine, network).provision_and_claim()
+        device = owner.json("info")["deviceId"]
+
+        def again():
+            owner.machine = boot()
+            wait_for("the device to answer", lambda: owner.run("status", check=False).returncode == 0, 300, 1)
+            return owner.machine
+
+        def link_to_neighbour() -> str:
+            return next(peer["link"] for peer in owner.json("peer", "list")["peers"] if peer["deviceId"] == neighbour)
+
+        with Cloud(owner) as cloud, Listener(cloud, device) as listener:
+            cloud.bind()
+            owner.run("peer", "add", owner.json("info")["deviceId"], neighbour, "--address", place)
+            listener.wait("a reading", "reading/")
+            wait_for("the neighbour's place to be declared", lambda: link_to_neighbour() != "undeclared", 60, 1)
+            assert machine.shell("ls -ldn /run/haechi/data/supervisor").split()[:4] == ["drwx------", "2", "0", "0"]
+
+            machine.shell("dd if=/dev/zero of=/run/haechi/data/state/fill bs=1048576", 600)
+            attempt_undeclared(machine, owner)
+            quarantined = owner.guard()
+            assert (quarantined["grade"], quarantined["cause"]) == ("quarantined", "undeclared-egress")
+            machine.cut_power()
+
+            events = len(listener.messages("event"))
+            machine = again()
+            assert same_quarantine(owner.guard(), quarantined)
+            # The alert goes out to the broker that nobody has named since.
+            wait_for("the alert after the restart", lambda: len(listener.messages("event")) > events, 300, 1)
+            assert owner.run("set", "relay", "on", check=False).returncode != 0 and not relay_is_on(machine)
+            assert link_to_neighbour() == "undeclared"
+            refused = release_again(owner, device, quarantined)
+            assert "urn:haechi:problem:statement-stale" in refused.stdout, refused
+
+            # In order: PID 1 is asked to end.
+            machine.shell("rm -f /run/haechi/data/state/fill")
+            machine.type("kill -TERM 1\n")
+            wait_for("the machine to be off", lambda: not machine.running, 120)
+            machine = again()
+            assert same_quarantine(owner.guard(), quarantined)
+
+            owner.run("guard", "release")
+            readings = len(listener.messages("reading/"))
+            wait_for("readings again", lambda: len(listener.messages("reading/")) > readings, 180)
+            machine.cut_power()
+            machine = again()
+            assert owner.guard()["grade"] == "normal"
+            readings = len(listener.messages("reading/"))
+            wait_for("readings, with nothing said again", lambda: len(listener.messages("reading/")) > readings, 180)
+            wait_for("the neighbour's place, with nothing said again", lambda: link_to_neighbour() != "undeclared", 60, 1)
 
 
 def start_of(owner: Owner) -> tuple[int, str] | None:

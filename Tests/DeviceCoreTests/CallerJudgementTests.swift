@@ -49,7 +49,16 @@ extension DeviceLifeCycleTests {
     }
     #expect(servedIn(.restricted) == [.viewer, .operator, .admin])
     #expect(servedIn(.quarantined) == [.admin])
+    // Whoever stands at it is heard; the supervisor says whether it may be wiped.
+    #expect(role(claims(false)) == nil)
+    device.gate.presence.press()
+    #expect(role(claims(false)) == .claimant)
+    let station = CallerIdentity.station(name: "line 1")
+    func mayProvision(_ phase: LifeCyclePhase) -> Bool { device.rules.refusal(of: station, phase: phase, grade: .quarantined, isPresent: false) == nil }
+    #expect(mayProvision(.damaged) && !mayProvision(.blank) && !mayProvision(.provisioned))
     #expect(servedIn(.locked) == [])
+    #expect(role(claims(false)) == nil)
+    device.gate.presence.close()
     #expect(servedIn(.normal) == [.viewer, .operator, .admin])
     // Past its end.
     let late = try await load(WallClock(floor_s: testClock.now_s() + 91 * 86_400))

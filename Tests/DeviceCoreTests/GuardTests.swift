@@ -28,19 +28,38 @@ extension EndToEndTests {
   @Test func theOwnerIsPinnedBeforeTheClaimCounts() async throws {
     let runtime = try await TestRuntime(maker: maker)
     try await provision(runtime)
-    await runtime.supervisor.answerPins(with: .refused)
+    await runtime.supervisor.answerPins(with: .notKept)
     let client = try await connect(runtime, claimant(), trust: .authorityAnyName([maker.authority]))
     let identifier = member("deviceId", of: try await client.ask("GET", "/v1/info").body)
     let body = try await claimBody(client, owner)
     try await press(runtime, client)
     let refused = try await client.ask("POST", "/v1/claim", body: body)
-    #expect(refused.status == 409 && refused.body.contains("owner-not-pinned"), "\(refused.body)")
+    #expect(refused.status == 503 && refused.body.contains("could not be made durable"), "\(refused.body)")
     #expect(runtime.folder.read("operational.key") == nil)
+    #expect(await runtime.supervisor.wipesAsked == 0)
     await runtime.supervisor.answerPins(with: .done)
     #expect(try await client.ask("POST", "/v1/claim", body: body).status == 200)
     let pinned = await runtime.supervisor.pinned
     #expect(pinned?.certificate == owner.issuer.certificate.der)
     #expect(pinned.map { hexadecimal($0.device) } == identifier)
+    try await runtime.end()
+  }
+
+  /// Its owner's files were lost, and it was made whole: the supervisor still knows that owner, and lets only a wipe end that.
+  @Test func aDeviceWhoseSupervisorKnowsAnotherOwnerIsWipedByAClaim() async throws {
+    let runtime = try await TestRuntime(maker: maker)
+    try await provision(runtime)
+    await runtime.supervisor.answerPins(with: .refused)
+    await runtime.supervisor.answerWipes(with: .notPermitted)
+    let client = try await connect(runtime, claimant(), trust: .authorityAnyName([maker.authority]))
+    try await press(runtime, client)
+    let refused = try await client.ask("POST", "/v1/claim", body: try await claimBody(client, owner))
+    #expect(refused.status == 403 && refused.body.contains("presence-needed"), "\(refused.body)")
+    await runtime.supervisor.answerWipes(with: .done)
+    let wiped = try await client.ask("POST", "/v1/claim", body: try await claimBody(client, owner))
+    #expect(wiped.status == 409 && wiped.body.contains("urn:haechi:problem:wiped"), "\(wiped.body)")
+    #expect(await runtime.supervisor.wipesAsked == 2)
+    #expect(runtime.folder.read("owner.json") == nil && runtime.folder.read("operational.key") == nil)
     try await runtime.end()
   }
 

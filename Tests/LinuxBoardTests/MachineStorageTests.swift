@@ -27,6 +27,8 @@
         for folder in [machine.folders.mount, machine.folders.audit] {
           #expect(stat(folder, &facts) == 0 && facts.st_mode & 0o7777 == 0o755 && facts.st_uid == 0)
         }
+        // What the supervisor must not forget is nobody else's to read.
+        #expect(stat(machine.folders.supervisor, &facts) == 0 && facts.st_mode & 0o7777 == 0o700 && facts.st_uid == 0)
         // The partition of 256 MiB has grown by the 64 MiB that the disk is larger than its image, and the file system, which takes some, to that.
         var room = statvfs()
         #expect(statvfs(machine.state, &room) == 0 && UInt64(room.f_blocks) * UInt64(room.f_frsize) > 300 << 20)

@@ -107,7 +107,7 @@ struct SeededGenerator: RandomNumberGenerator {
       }
       #expect(other.method.rawValue == head.method && other.uri == head.target && other.version == .http1_1)
       // llhttp leaves tabs at the end of a value, which RFC 9110 section 5.5 does not count as part of it.
-      #expect(other.headers.map { "\($0.name): \(trimmed($0.value))" } == head.fields.map { "\($0.name): \($0.value)" })
+      #expect(other.headers.map { "\($0.name.lowercased()): \(trimmed($0.value))" } == head.fields.all.map { "\($0.name): \($0.value)" })
       #expect(other.headers["content-length"].first.flatMap { Int($0) } ?? 0 == head.bodyLength_bytes)
       _ = try? channel.finish(acceptAlreadyClosed: true)
     }

@@ -14,6 +14,10 @@ final class HaechidProcess {
   private let arguments: [String]
   /// The audit log's files.
   var auditFolder: String { boardFolder + "/audit" }
+  /// What its runtime has of its owner.
+  var ownerFile: String { boardFolder + "/state/owner.json" }
+  /// What its supervisor must not forget.
+  var beliefsFile: String { boardFolder + "/supervisor/beliefs" }
 
   /// - Parameters:
   ///   - port: where it listens on the loopback address.

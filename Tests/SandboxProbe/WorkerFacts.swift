@@ -18,6 +18,15 @@ private func factsOfThisProcess() -> [String: String] {
   return facts
 }
 
+/// Starts a worker that writes more than it may: the longest result comes whole, and nobody waited.
+private func longestResultComesWhole() throws -> Bool {
+  let bytes = (0..<Worker.maximumResultBytes + 1).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+  let worker = try Worker { bytes }
+  var status: CInt = 0
+  while waitpid(worker.process, &status, 0) < 0 { guard errno == EINTR else { return false } }
+  return status == 0 && worker.takeResult() == Array(bytes.dropLast())
+}
+
 /// Starts a worker that tells what it is, and compares that with what is promised.
 func workerIsAsPromised(rights: Worker.Rights) throws -> Bool {
   let names = ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd", "NoNewPrivs", "network"]
@@ -40,9 +49,11 @@ func workerIsAsPromised(rights: Worker.Rights) throws -> Bool {
     // CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_IPC_LOCK, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_MKNOD
     case .storage: held & (1 << 0 | 1 << 1 | 1 << 3 | 1 << 14 | 1 << 21 | 1 << 24 | 1 << 27)
     }
+  let isWhole = try longestResultComesWhole()
   let setsBoundary = held & 1 << 8 != 0  // CAP_SETPCAP
   let makesNetworks = held & 1 << 21 != 0  // CAP_SYS_ADMIN
   return set("CapEff") == kept && set("CapPrm") == kept && set("CapInh") == 0 && set("CapAmb") == 0
     && (set("CapBnd") == 0 || !setsBoundary) && told["NoNewPrivs"] == "1"
     && (told["network"] == own["network"]) == (rights == .network || !makesNetworks)
+    && isWhole
 }

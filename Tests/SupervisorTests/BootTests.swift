@@ -21,12 +21,14 @@ struct BootTests {
     #expect(heard.first == .started(count: 1, cause: .boot))
     let phases = heard.compactMap { if case .phase(let report) = $0 { report } else { nil } }
     #expect(
-      phases.map(\.name.text) == ["mount", "shell", "optional", "lines", "watchdog", "network-policy", "network", "root-of-trust", "storage", "runtime"])
-    #expect(phases.map(\.outcome) == [.done, .skipped, .failed, .done, .done, .done, .done, .done, .done, .done])
+      phases.map(\.name.text) == [
+        "mount", "shell", "optional", "lines", "watchdog", "network-policy", "network", "root-of-trust", "storage", "beliefs", "runtime",
+      ])
+    #expect(phases.map(\.outcome) == [.done, .skipped, .failed, .done, .done, .done, .done, .done, .done, .done, .done])
     #expect(phases[1].detail == "this image has no shell")
     #expect(phases[2].detail == "broken: it broke")
     let complete = try #require(heard.firstIndex(of: .phasesComplete))
-    #expect(heard[complete - 1] == .phase(phases[9]))
+    #expect(heard[complete - 1] == .phase(phases[10]))
     #expect(heard.contains(.line(name: try #require(ShortName("relay")), isOutput: true, value: false)))
     #expect(heard.contains(.line(name: try #require(ShortName("valve")), isOutput: true, value: true)))
     #expect(heard.contains(.line(name: try #require(ShortName("button")), isOutput: false, value: false)))
@@ -98,7 +100,7 @@ struct BootTests {
     rig.supervisor.shutDown(verdict)
     #expect(rig.journal.entries == ["safe", "safe"])
     #expect(rig.host.sent.isEmpty || rig.host.heard.contains(.shutdown(grace_ms: 2_000)))
-    let names = ["outputs-safe", "tell-runtime", "await-runtime", "kill-rest", "wipe", "outputs-still-safe", "audit-log"]
+    let names = ["outputs-safe", "tell-runtime", "await-runtime", "kill-rest", "beliefs", "wipe", "outputs-still-safe", "audit-log"]
     let told = rig.board.fakeConsole.lines.filter { $0.contains("shutdown ") }
     #expect(told.count == names.count)
     for (line, name) in zip(told, names) { #expect(line.contains("shutdown \(name): \(name == "wipe" ? "skipped" : "done")")) }

@@ -29,7 +29,7 @@ struct EndToEndTests {
 
     #expect(try device.stop(SIGTERM) == 0)
     let phases = device.logLines.filter { $0.contains("shutdown ") }
-    #expect(phases.count == 7)
+    #expect(phases.count == 8)
     #expect(phases.allSatisfy { $0.contains(": done in ") || $0.contains(": skipped in ") })
     #expect(kill(next, 0) != 0, "the runtime outlives its supervisor")
   }

@@ -160,6 +160,7 @@ final class FakeBoard: Board {
   let runtimeIdentityFolder = "/nonexistent"
   let runtimeStateFolder = "/nonexistent"
   let auditFolder = "/nonexistent"
+  let supervisorFolder = "/nonexistent"
   let runtimeUser: (uid: UInt32, gid: UInt32)? = nil
   func restart() -> Never { fatalError("a test ends the loop itself") }
   func powerOff() -> Never { fatalError("a test ends the loop itself") }

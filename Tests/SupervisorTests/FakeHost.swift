@@ -32,7 +32,11 @@ final class FakeHost: ProcessHost {
   private var workerResults: [Int32: [UInt8]] = [:]
   private(set) var startTimes: [UInt64] = []
 
-  init(journal: Journal) { self.journal = journal }
+  /// - Parameter nonces: how many random numbers another start has had.
+  init(journal: Journal, nonces: UInt8 = 0) {
+    self.journal = journal
+    self.nonces = nonces
+  }
 
   func now_us() -> UInt64 { now }
   /// Different at each call, and the same in each run.
@@ -40,7 +44,7 @@ final class FakeHost: ProcessHost {
     nonces += 1
     return [UInt8](repeating: nonces, count: count)
   }
-  private var nonces: UInt8 = 0
+  private var nonces: UInt8
 
   func wait(for descriptors: [CInt], toSend: Bool, timeout_ms: UInt32) {
     // As poll(2): at once where something is there already.
@@ -133,6 +137,26 @@ final class FakeAudit {
   func events(_ kind: AuditEvent.Kind) -> [AuditEvent] { events.filter { $0.kind == kind } }
 }
 
+/// What outlives the supervisor. A rig with that of another one is the same device, started anew.
+final class FakeBeliefs: BeliefStore {
+  var record: [UInt8]?
+  /// Why it cannot be read, or written; nil where it can.
+  var unreadable: String?
+  var unwritable: String?
+  private(set) var written = 0
+
+  func read() -> BeliefsFound { unreadable.map { .lost($0) } ?? record.map { .record($0) } ?? .nothing }
+  func keep(_ record: [UInt8]) -> String? {
+    if let unwritable { return unwritable }
+    written += 1
+    self.record = record
+    unreadable = nil
+    return nil
+  }
+
+  var belief: Belief? { record.flatMap { try? BeliefRecord.belief($0) } }
+}
+
 /// A supervisor on a fake board in a fake machine.
 struct Rig {
   let journal = Journal()
@@ -140,13 +164,15 @@ struct Rig {
   let host: FakeHost
   let supervisor: Supervisor
   let audit = FakeAudit()
+  let beliefs: FakeBeliefs
 
   /// Stands in a revocation list for the admin whose statements the rig believes.
   static let withdrawn: UInt8 = 0xad
 
-  init(limits: SupervisorLimits = SupervisorLimits()) {
+  init(limits: SupervisorLimits = SupervisorLimits(), beliefs: FakeBeliefs = FakeBeliefs(), nonces: UInt8 = 0) {
+    self.beliefs = beliefs
     board = FakeBoard(journal: journal)
-    host = FakeHost(journal: journal)
+    host = FakeHost(journal: journal, nonces: nonces)
     supervisor = Supervisor(
       board: board, host: host, limits: limits,
       verifyStatement: { statement, _, _, revocations in
@@ -154,7 +180,24 @@ struct Rig {
         return statement.signature == [1] ? nil : "signature-invalid: it is not that of kim"
       },
       verifyRevocations: { list, _, present in list.count > present.count ? nil : "certificate-profile: it does not grow" },
-      appendAudit: { [audit] batch in audit.append(batch) })
+      appendAudit: { [audit] batch in audit.append(batch) }, beliefStore: beliefs)
+  }
+
+  /// The same device, started anew, and its runtime serves.
+  func restarted(limits: SupervisorLimits = SupervisorLimits()) -> Rig {
+    let next = Rig(limits: limits, beliefs: beliefs, nonces: 100)
+    _ = next.supervisor.boot()
+    next.turn(most: 5) { false }
+    return next
+  }
+
+  var answers: [RequestOutcome] { host.heard.compactMap { if case .answer(_, let outcome) = $0 { outcome } else { nil } } }
+  /// What the supervisor answers; nil where it does not within 20 turns.
+  func ask(_ message: RuntimeMessage) -> RequestOutcome? {
+    let before = answers.count
+    host.say(message)
+    turn(most: 20) { answers.count > before }
+    return answers.count > before ? answers.last : nil
   }
 
   /// Turns until `condition` holds or the loop ends; at most `most` turns.

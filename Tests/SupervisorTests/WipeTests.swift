@@ -133,4 +133,22 @@ struct WipeTests {
     rig.supervisor.raise(to: .quarantined, .crashLoop, evidence: "3 starts")
     #expect(ask() == .notInThisGrade)
   }
+
+  /// Else a device whose owner is lost would be in quarantine for ever.
+  @Test func afterARestartTheLabelAndTheButtonWipeItInQuarantineToo() {
+    #expect(rig.ask(.pinOwner(request: 1, device: [UInt8](repeating: 1, count: 10), certificate: [0x30])) == .done)
+    rig.supervisor.raise(to: .quarantined, .crashLoop, evidence: "3 starts")
+    rig.turn(most: 3) { false }
+    let next = rig.restarted()
+    #expect(next.supervisor.guardState.grade == .quarantined)
+    #expect(next.ask(.wipeByLabel(request: 1)) == .notPermitted)
+    next.board.fakeGpio.events = [LineEvent(name: "button", value: true, at_us: next.host.now)]
+    next.turn(most: 20) { next.board.fakeGpio.events.isEmpty }
+    #expect(next.ask(.wipeByLabel(request: 2)) == .done)
+    #expect(next.run(for: 20_000_000) == .restart(reason: "the device is wiped"))
+    #expect(next.beliefs.belief == nil)
+    // In a quarantine that began since, the evidence stays.
+    let other = rig.restarted()
+    #expect(other.supervisor.owner == nil)
+  }
 }

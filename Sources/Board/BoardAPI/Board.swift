@@ -36,6 +36,8 @@ public protocol Board: AnyObject {
   var runtimeStateFolder: String { get }
   /// A folder that only the supervisor may write in, and the runtime may read: the audit log.
   var auditFolder: String { get }
+  /// A folder that only the supervisor may enter, for what it must not forget. In memory, until `storage` has mounted something there; a wipe destroys it.
+  var supervisorFolder: String { get }
   /// The user and group that the runtime becomes; nil where it stays who it is (a development host).
   var runtimeUser: (uid: UInt32, gid: UInt32)? { get }
   /// Ends the machine (a real board: reboot(2); never returns) or, on a development host, the process.

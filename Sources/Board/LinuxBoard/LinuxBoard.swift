@@ -74,11 +74,13 @@ public final class LinuxBoard: Board {
   public var runtimeIdentityFolder: String { EarlyMount.runtimeFolder + "/identity" }
   public var runtimeStateFolder: String { Self.dataFolders.state }
   public var auditFolder: String { Self.dataFolders.audit }
+  public var supervisorFolder: String { Self.dataFolders.supervisor }
   public var runtimeUser: (uid: UInt32, gid: UInt32)? { parts.runtimeUser }
 
   /// In memory, until the storage mounts its volume over them.
   static let dataFolders = VolumeFolders(
-    mount: EarlyMount.runtimeFolder + "/data", state: EarlyMount.runtimeFolder + "/data/state", audit: EarlyMount.runtimeFolder + "/data/audit")
+    mount: EarlyMount.runtimeFolder + "/data", state: EarlyMount.runtimeFolder + "/data/state", audit: EarlyMount.runtimeFolder + "/data/audit",
+    supervisor: EarlyMount.runtimeFolder + "/data/supervisor")
 
   public var earlyPhases: [BoardPhase] {
     var phases = EarlyMount.all.map(\.boardPhase)
@@ -91,10 +93,10 @@ public final class LinuxBoard: Board {
     return phases
   }
 
-  /// The runtime's folders, in memory and closed to everyone else, and the audit log's, which it can only read.
+  /// The runtime's folders, in memory and closed to everyone else; the audit log's, which it can only read; and the supervisor's own.
   private var stateFolderPhase: BoardPhase {
     let folders = [runtimeIdentityFolder, runtimeStateFolder]
-    let auditFolder = auditFolder
+    let ownFolders = [(auditFolder, mode_t(0o755)), (supervisorFolder, 0o700)]
     let user = parts.runtimeUser
     return BoardPhase(name: "runtime-state", isEssential: true) { () throws(BoardError) in
       for folder in [EarlyMount.runtimeFolder, Self.dataFolders.mount] {
@@ -108,8 +110,8 @@ public final class LinuxBoard: Board {
           throw .system(code: "mount-failed", call: "chown", subject: folder, number: errno)
         }
       }
-      guard mkdir(auditFolder, 0o755) == 0 || errno == EEXIST else {
-        throw .system(code: "mount-failed", call: "mkdir", subject: auditFolder, number: errno)
+      for (folder, mode) in ownFolders {
+        guard mkdir(folder, mode) == 0 || errno == EEXIST else { throw .system(code: "mount-failed", call: "mkdir", subject: folder, number: errno) }
       }
     }
   }

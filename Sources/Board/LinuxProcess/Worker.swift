@@ -6,8 +6,8 @@ internal import Glibc
 ///
 /// What can block, abort or start threads (a TPM, a disk library) is called in one, never in PID 1. Its owner kills it at its deadline.
 public final class Worker {
-  /// The most bytes of a result: what a pipe takes whole without a reader (PIPE_BUF).
-  public static let maximumResultBytes = 4096
+  /// The most bytes of a result: a pipe takes 64 KiB without a reader (pipe(7)), and a worker that finds less room fails.
+  public static let maximumResultBytes = 16 * 1024
 
   /// What a worker keeps, where this process has it.
   public enum Rights: Sendable {
@@ -45,12 +45,15 @@ public final class Worker {
 
   /// What the job wrote, to be asked for once it has ended; empty where it wrote nothing.
   public func takeResult() -> [UInt8] {
+    var result: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: Self.maximumResultBytes)
-    while true {
-      let count = read(pipe, &buffer, buffer.count)
+    while result.count < Self.maximumResultBytes {
+      let count = read(pipe, &buffer, Self.maximumResultBytes - result.count)
       if count < 0, errno == EINTR { continue }
-      return Array(buffer.prefix(max(count, 0)))
+      guard count > 0 else { break }
+      result += buffer.prefix(count)
     }
+    return result
   }
 
   public func kill() { ChildProcess.kill(process) }

@@ -6,7 +6,8 @@ internal import SimulatedSensors
 /// A device on a development host: every part in memory or in one folder, and no privilege needed.
 ///
 /// In the folder, `gpio/NAME` is a line (`1` or `0`; write an input's file to press the button, read an output's to see the relay), and
-/// `identity` and `state` are the runtime's; `audit` is the audit log; `policy` shows the network rules that a real board would enforce.
+/// `identity` and `state` are the runtime's; `audit` is the audit log and `supervisor` what the supervisor must not forget; `policy` shows the network
+/// rules that a real board would enforce.
 public final class VirtualBoard: Board {
   /// The process ends with this status where a real board would reset: EX_TEMPFAIL of sysexits.h, “start me again”.
   public static let restartExitStatus: CInt = 75
@@ -46,8 +47,11 @@ public final class VirtualBoard: Board {
     let folder = self.folder
     return [
       BoardPhase(name: "virtual-folder", isEssential: true) { () throws(BoardError) in
-        for (path, mode) in [(folder, mode_t(0o755)), (folder + "/identity", 0o700), (folder + "/state", 0o700), (folder + "/audit", 0o700)] {
-          guard mkdir(path, mode) == 0 || errno == EEXIST else {
+        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
+          throw .system(code: "folder-failed", call: "mkdir", subject: folder, number: errno, hint: "give the virtual board a folder that it may make")
+        }
+        for path in ["identity", "state", "audit", "supervisor"].map({ folder + "/" + $0 }) {
+          guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw .system(code: "folder-failed", call: "mkdir", subject: path, number: errno, hint: "give the virtual board a folder that it may make")
           }
         }
@@ -60,6 +64,7 @@ public final class VirtualBoard: Board {
   public var runtimeIdentityFolder: String { folder + "/identity" }
   public var runtimeStateFolder: String { folder + "/state" }
   public var auditFolder: String { folder + "/audit" }
+  public var supervisorFolder: String { folder + "/supervisor" }
   public var runtimeUser: (uid: UInt32, gid: UInt32)? { nil }
 
   /// Ends the process with `restartExitStatus`; what started it may start it again.

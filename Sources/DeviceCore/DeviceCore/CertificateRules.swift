@@ -57,7 +57,8 @@ struct CertificateRules: Sendable {
   /// Whom the device does not let in now. An owned one hears claimants only while somebody stands at it, and of the owner's other devices those that
   /// are peers or may ask to be.
   ///
-  /// By its grade it serves in `restricted` no other devices, in `quarantined` only the owner's admins, in `locked` nobody.
+  /// By its grade it serves in `restricted` no other devices; in `quarantined` only the owner's admins, claimants, whom the supervisor lets wipe it or
+  /// not, and a station where it is damaged; in `locked` nobody.
   /// An owned device serves nobody but its owner's people and devices anyway. One without an owner goes on to serve stations and claimants while it is
   /// restricted, only slowly: else anyone on the network could keep it from ever being claimed.
   ///
@@ -72,7 +73,10 @@ struct CertificateRules: Sendable {
     }
     let mayEnter =
       switch (identity, grade) {
-      case (_, .normal), (.person, .restricted), (.station, .restricted), (.claimant, .restricted), (.person(_, _, .admin), .quarantined): true
+      case (_, .normal), (.person, .restricted), (.station, .restricted), (.claimant, .restricted): true
+      case (.person(_, _, .admin), .quarantined), (.claimant, .quarantined): true
+      // What lost its owner's files is made whole, and then wiped by whoever claims it: the supervisor knows the owner still.
+      case (.station, .quarantined): phase == .damaged
       default: false
       }
     return mayEnter ? nil : CertificateRefusal(.profile, "the device is \(grade.word), in which \(identity) is not served")

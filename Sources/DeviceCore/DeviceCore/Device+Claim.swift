@@ -94,7 +94,14 @@ extension Device {
       try await wipe(order, permissions)
       throw .conflict("wiped", "The device is wiped, and restarts: its former owner has no access any more. Press its button and claim it again then.")
     }
-    try await permissions.pin(owner.certificate)
+    do throws(Problem) {
+      try await permissions.pin(owner.certificate)
+    } catch {
+      guard error.code == StatementDesk.ownerNotPinned else { throw error }
+      // A device that lost its owner's files and was made whole: what the supervisor keeps of that owner ends as everything else of an owner's.
+      try await wipe(order, permissions)
+      throw .conflict("wiped", "The supervisor knew another owner: the device is wiped, and restarts. Press its button and claim it again then.")
+    }
     let stored = StoredOwner(ownerCertificate: order.owner, operationalChain: operational.chain.map(\.pem).joined())
     try save {
       // The key first: an owner whose key is missing would be damage, a key without its owner is not.

@@ -127,6 +127,8 @@ final class RevocationDesk: Sendable {
     case .done: return
     case .busy: throw .tooManyRequests("The supervisor is checking another list; try again in a second.")
     case .refused: throw .conflict("list-refused", "The supervisor refuses the list, because it knows a newer one or another owner; the log tells which.")
+    case .notKept:
+      throw .unavailable("The supervisor believes the list, and could not make it durable; the log tells why. Send it again in a while.")
     default: throw .unavailable("The supervisor could not check the list: \(outcome).")
     }
   }

@@ -34,6 +34,9 @@ public struct RuntimeConfiguration: Sendable {
   /// Called once with the address and port that are served.
   public var onListening: (@Sendable (_ address: String, _ port: Int) -> Void)?
 
+  /// The file that the state folder holds where the device has an owner.
+  public static func ownerFile(in stateFolder: String) -> String { stateFolder + "/" + StateFolder.owner }
+
   public init(
     identityFolder: String, stateFolder: String, makerCertificate: [UInt8], host: String? = nil, port: Int = 8443, hardwareModel: String,
     firmwareVersion: String,

@@ -22,7 +22,7 @@ struct StoredCloud: Codable, Equatable {
 
 /// What a wipe destroys: `operational.key` (PKCS #8, PEM), `owner.json`, `cloud.json`, and whatever else the owner's use of the device leaves here.
 struct StateFolder: Sendable {
-  private static let owner = "owner.json"
+  static let owner = "owner.json"
   private static let cloud = "cloud.json"
   private static let operationalKey = "operational.key"
 

@@ -7,6 +7,9 @@ import SupervisorLink
 struct StatementDesk: Sendable {
   let supervisor: SupervisorClient
 
+  /// The code of the problem that another owner is pinned.
+  static let ownerNotPinned = "owner-not-pinned"
+
   /// Tells the supervisor who the owner is.
   func pin(_ owner: Certificate, of device: DeviceIdentifier) async throws(Problem) {
     guard owner.der.count <= SignedStatement.certificateMaximum_bytes else {
@@ -16,14 +19,18 @@ struct StatementDesk: Sendable {
     }
     let outcome: RequestOutcome
     do throws(SupervisorError) {
-      outcome = try await supervisor.request {
+      // It is durable before it is answered.
+      outcome = try await supervisor.request(deadline_ms: SupervisorClient.statementDeadline_ms) {
         .pinOwner(request: $0, device: Foundations.bytes(hexadecimal: device.text) ?? [], certificate: owner.der)
       }
     } catch {
       throw .unavailable("The owner could not be pinned: \(error.reason).")
     }
-    guard outcome == .done else {
-      throw .conflict("owner-not-pinned", "The supervisor has another owner pinned; restart the device and claim it again.")
+    switch outcome {
+    case .done: return
+    case .notKept: throw .unavailable("The owner could not be made durable; the log tells why. Try again in a while.")
+    case .busy: throw .restarting
+    default: throw .conflict(Self.ownerNotPinned, "The supervisor has another owner pinned, which only a wipe ends.")
     }
   }
 
@@ -39,7 +46,8 @@ struct StatementDesk: Sendable {
     switch outcome {
     case .done: return
     case .notPermitted: throw .presenceNeeded("The supervisor has not seen the device's button pressed lately; press it and claim the device again.")
-    case .notInThisGrade: throw .conflict("not-in-this-grade", "The device's grade does not allow a wipe by label.")
+    case .notInThisGrade:
+      throw .conflict("not-in-this-grade", "A quarantine of this start of the machine is its owner's to end; after a restart the label and the button wipe it.")
     default: throw .unavailable("The supervisor did not allow a wipe: \(outcome).")
     }
   }
@@ -67,6 +75,8 @@ struct StatementDesk: Sendable {
     case .notInThisGrade: throw .conflict("not-in-this-grade", "The device's grade does not allow it.")
     case .refused, .unknownName: throw .unprocessable("statement-refused", "What the statement orders makes no sense here.", field: "signature")
     case .failed: throw .unavailable("The statement could not be checked; the log tells why.")
+    case .notKept:
+      throw .unavailable("It is carried out, and could not be made durable: a restart of the machine would forget it. The log tells why; say it again later.")
     }
   }
 

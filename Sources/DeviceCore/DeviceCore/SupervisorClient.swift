@@ -27,8 +27,9 @@ struct SupervisorError: HaechiError {
 final class SupervisorClient: Sendable {
   /// The supervisor answers from memory or by one ioctl; after this long it is taken for silent.
   static let answerDeadline_ms: Int64 = 2_000
-  /// A worker of the supervisor's checks three signatures before it answers about a statement.
-  static let statementDeadline_ms: Int64 = 10_000
+  /// A worker of the supervisor's checks three signatures, and another one makes durable what the owner said: at most 5 s each, and one that runs
+  /// already is waited for.
+  static let statementDeadline_ms: Int64 = 16_000
   /// Keeping the identity is a worker's job of at most 15 s, and one that runs already is waited for.
   static let commitDeadline_ms: Int64 = 35_000
   /// Requests without answer at one time.

@@ -43,6 +43,8 @@ public enum GradeCause: UInt8, Sendable, CaseIterable {
   case released = 7
   /// The load is over.
   case decayed = 8
+  /// What the supervisor believed before a restart of the machine cannot be read, so whether there was a quarantine is not known.
+  case beliefsLost = 9
 
   /// The word of the API and the log.
   public var word: String {
@@ -56,6 +58,7 @@ public enum GradeCause: UInt8, Sendable, CaseIterable {
     case .requested: "requested"
     case .released: "released"
     case .decayed: "decayed"
+    case .beliefsLost: "beliefs-lost"
     }
   }
 
@@ -66,7 +69,7 @@ public enum GradeCause: UInt8, Sendable, CaseIterable {
     switch self {
     case .none, .released, .decayed: .normal
     case .authenticationFailures: .restricted
-    case .crashLoop, .sandboxViolation, .linkViolation, .undeclaredEgress, .requested: .quarantined
+    case .crashLoop, .sandboxViolation, .linkViolation, .undeclaredEgress, .requested, .beliefsLost: .quarantined
     }
   }
 }

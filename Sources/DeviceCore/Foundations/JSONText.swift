@@ -37,35 +37,56 @@ final class JSONText {
     bytes.append(contentsOf: text.suffix(2).elementsEqual(".0".utf8) ? text.dropLast(2) : text[...])
   }
 
-  func append(_ value: String) {
-    bytes.append(UInt8(ascii: "\""))
+  func append(_ value: String) { bytes.appendJSON(value) }
+
+  /// Where a member's name begins and ends in the text, its quotes included. The colon follows it.
+  func name(_ name: String, isFirst: Bool) -> Range<Int> {
+    // One access to the text for all of it: each costs a check that nobody else has it in hand.
+    bytes.appendJSONName(name, isFirst: isFirst)
+  }
+}
+
+extension [UInt8] {
+  fileprivate mutating func appendJSONName(_ name: String, isFirst: Bool) -> Range<Int> {
+    if !isFirst { append(UInt8(ascii: ",")) }
+    let start = count
+    appendJSON(name)
+    defer { append(UInt8(ascii: ":")) }
+    return start..<count
+  }
+
+  fileprivate mutating func appendJSON(_ value: String) {
+    append(UInt8(ascii: "\""))
     var value = value
     value.withUTF8 { text in
       // Nearly no text has a character that must be escaped.
       if text.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-        bytes.append(contentsOf: text)
+        append(contentsOf: text)
       } else {
         for byte in text { appendEscaped(byte) }
       }
     }
-    bytes.append(UInt8(ascii: "\""))
+    append(UInt8(ascii: "\""))
   }
 
   /// RFC 8259 section 7.
-  private func appendEscaped(_ byte: UInt8) {
+  private mutating func appendEscaped(_ byte: UInt8) {
+    let letter: UInt8
     switch byte {
-    case UInt8(ascii: "\""): token("\\\"")
-    case UInt8(ascii: "\\"): token("\\\\")
-    case 0x08: token("\\b")
-    case 0x09: token("\\t")
-    case 0x0a: token("\\n")
-    case 0x0c: token("\\f")
-    case 0x0d: token("\\r")
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"): letter = byte
+    case 0x08: letter = UInt8(ascii: "b")
+    case 0x09: letter = UInt8(ascii: "t")
+    case 0x0a: letter = UInt8(ascii: "n")
+    case 0x0c: letter = UInt8(ascii: "f")
+    case 0x0d: letter = UInt8(ascii: "r")
     case ..<0x20:
-      token(byte < 0x10 ? "\\u000" : "\\u001")
-      bytes.append(contentsOf: String(byte & 0x0f, radix: 16).utf8)
-    default: bytes.append(byte)
+      append(contentsOf: (byte < 0x10 ? "\\u000" : "\\u001").utf8)
+      append(contentsOf: String(byte & 0x0f, radix: 16).utf8)
+      return
+    default: return append(byte)
     }
+    append(UInt8(ascii: "\\"))
+    append(letter)
   }
 }
 
@@ -117,14 +138,9 @@ final class JSONValueEncoder: Encoder {
 
   /// One member: `write` writes its value.
   func member(_ name: String, _ write: (JSONText) throws -> Void) rethrows {
-    if !members.isEmpty { text.token(",") }
-    var member = Member(start: text.bytes.count, nameEnd: 0, end: 0)
-    text.append(name)
-    member.nameEnd = text.bytes.count
-    text.token(":")
+    let place = text.name(name, isFirst: members.isEmpty)
     try write(text)
-    member.end = text.bytes.count
-    members.append(member)
+    members.append(Member(start: place.lowerBound, nameEnd: place.upperBound, end: text.bytes.count))
   }
 
   /// One element of an array.
@@ -166,25 +182,27 @@ final class JSONValueEncoder: Encoder {
 
   /// Puts the members into the order of their names; of two with the same name the later one stays.
   private func sortMembers() {
-    guard let first = members.first, !zip(members, members.dropFirst()).allSatisfy({ precedes($0, $1) }) else { return }
-    let sorted = members.enumerated().sorted { a, b in
-      precedes(a.element, b.element) || (a.offset > b.offset && !precedes(b.element, a.element))
+    let members = members
+    guard let first = members.first else { return }
+    let ordered: [UInt8]? = text.bytes.withUnsafeBufferPointer { bytes in
+      func precedes(_ a: Member, _ b: Member) -> Bool {
+        bytes[(a.start + 1)..<(a.nameEnd - 1)].lexicographicallyPrecedes(bytes[(b.start + 1)..<(b.nameEnd - 1)])
+      }
+      guard !zip(members, members.dropFirst()).allSatisfy(precedes) else { return nil }
+      let sorted = members.enumerated().sorted { a, b in
+        precedes(a.element, b.element) || (a.offset > b.offset && !precedes(b.element, a.element))
+      }
+      var ordered: [UInt8] = []
+      ordered.reserveCapacity(bytes.count - first.start)
+      var previous: Member?
+      for (_, member) in sorted {
+        if let previous, !precedes(previous, member) { continue }
+        if previous != nil { ordered.append(UInt8(ascii: ",")) }
+        ordered.append(contentsOf: bytes[member.start..<member.end])
+        previous = member
+      }
+      return ordered
     }
-    var ordered: [UInt8] = []
-    ordered.reserveCapacity(text.bytes.count - first.start)
-    var previous: Member?
-    for (_, member) in sorted {
-      if let previous, !precedes(previous, member) { continue }
-      if previous != nil { ordered.append(UInt8(ascii: ",")) }
-      ordered.append(contentsOf: text.bytes[member.start..<member.end])
-      previous = member
-    }
-    text.bytes.replaceSubrange(first.start..., with: ordered)
-  }
-
-  private func precedes(_ a: Member, _ b: Member) -> Bool {
-    text.bytes.withUnsafeBufferPointer { bytes in
-      bytes[(a.start + 1)..<(a.nameEnd - 1)].lexicographicallyPrecedes(bytes[(b.start + 1)..<(b.nameEnd - 1)])
-    }
+    if let ordered { text.bytes.replaceSubrange(first.start..., with: ordered) }
   }
 }

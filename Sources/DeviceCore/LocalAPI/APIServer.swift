@@ -1,5 +1,4 @@
 public import NIOCore
-import NIOHTTP1
 
 /// The local API, version 1: turns a channel of plain bytes (above TLS) into one that serves it.
 public struct APIServer: Sendable {
@@ -20,7 +19,6 @@ public struct APIServer: Sendable {
     _ channel: any Channel, connection: UInt64, binding: @escaping () -> [UInt8], caller: @escaping @Sendable () -> CallerDecision
   ) throws {
     try channel.pipeline.syncOperations.addHandlers([
-      HTTPResponseEncoder(),
       RequestDecoder(limits: router.limits),
       APISession(router: router, connection: connection, binding: binding, caller: caller),
     ])

@@ -1,7 +1,6 @@
 import Foundations
 import NIOConcurrencyHelpers
 import NIOCore
-import NIOHTTP1
 
 /// Ends a connection in order: an answer under way is finished, a stream is ended. Sent down the pipeline as a user event.
 public struct APIShutdown: Sendable {
@@ -16,7 +15,7 @@ public struct APIReview: Sendable {
 /// One connection's requests, one after the other: routes each, carries it out, answers.
 final class APISession: ChannelInboundHandler {
   typealias InboundIn = RequestDecoder.RequestPart
-  typealias OutboundOut = HTTPServerResponsePart
+  typealias OutboundOut = AnswerPart
 
   private enum State {
     case idle
@@ -70,7 +69,7 @@ final class APISession: ChannelInboundHandler {
       // does not wait is answered when its body, which is small, has come and was thrown away.
       refuse(head, refusal, closes: true, context)
     case .success where head.expectsContinue && head.bodyLength_bytes > 0:
-      context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+      context.writeAndFlush(wrapOutboundOut(.part(context.channel.allocator.buffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))), promise: nil)
     default: return
     }
   }
@@ -117,19 +116,9 @@ final class APISession: ChannelInboundHandler {
 
   // MARK: Answers
 
-  /// - Parameter omitsBody: the answer to HEAD has the fields of one with a body and ends after them (RFC 9110 section 9.3.2).
   private func answer(_ response: Response, lingers: Bool, omitsBody: Bool = false, _ context: ChannelHandlerContext) {
     let closes = closesAfterAnswer || response.closes
-    var fields = commonFields(response.mediaType)
-    fields.add(name: "Content-Length", value: String(response.body.count))
-    for (name, value) in response.fields { fields.add(name: name, value: value) }
-    if closes { fields.add(name: "Connection", value: "close") }
-    let head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: fields)
     state = closes ? .closing : .idle
-    context.write(wrapOutboundOut(.head(head)), promise: nil)
-    if !response.body.isEmpty && !omitsBody {
-      context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: response.body)))), promise: nil)
-    }
     let taken = context.eventLoop.makePromise(of: Void.self)
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
     untaken += 1
@@ -142,7 +131,8 @@ final class APISession: ChannelInboundHandler {
       if linger == 0 { return context.close(promise: nil) }
       context.eventLoop.scheduleTask(in: .milliseconds(linger)) { bound.value.1.close(promise: nil) }
     }
-    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: taken)
+    let text = response.text(closes: closes, omitsBody: omitsBody, context.channel.allocator)
+    context.writeAndFlush(wrapOutboundOut(.end(text)), promise: taken)
     // Most answers are taken at once, and cost no timer.
     if untaken > 0 { watchStall(context) }
   }
@@ -156,23 +146,14 @@ final class APISession: ChannelInboundHandler {
     stall = context.eventLoop.scheduleTask(in: .milliseconds(limits.stallDeadline_ms)) { bound.value.close(promise: nil) }
   }
 
-  /// The fields of every answer. There is no Server field, and no Date: the clock may not be set yet (RFC 9110 section 6.6.1).
-  private func commonFields(_ type: MediaType) -> HTTPHeaders {
-    [
-      "Content-Type": type.rawValue,
-      "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
-      "Cache-Control": "no-store",
-      "X-Content-Type-Options": "nosniff",
-    ]
-  }
-
   // MARK: Streams
 
   private func startStream(_ feed: Feed, _ route: Route, _ context: ChannelHandlerContext) {
     let writer = EventStreamWriter(limits: limits)
     state = .streaming(writer, route)
-    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: commonFields(.eventStream))
-    context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+    var head = context.channel.allocator.buffer(capacity: 256)
+    head.writeStreamHead(.eventStream)
+    context.writeAndFlush(wrapOutboundOut(.part(head)), promise: nil)
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
     let eventLoop = context.eventLoop
     // Events that come faster than the loop turns are written together.
@@ -224,7 +205,9 @@ final class APISession: ChannelInboundHandler {
       bound.value.0.stall?.cancel()
       bound.value.1.close(promise: nil)
     }
-    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: taken)
+    var end = context.channel.allocator.buffer(capacity: 8)
+    end.writeLastChunk()
+    context.writeAndFlush(wrapOutboundOut(.end(end)), promise: taken)
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {

@@ -32,7 +32,7 @@ public struct StreamEvent: Sendable, Equatable {
   public let identifier: UInt64?
   /// JSON on one line.
   public let data: String
-  /// The event as it stands in a stream: written once, however many read it.
+  /// The event as it stands in a stream, a chunk of its own: written once, however many read it.
   let frame: ByteBuffer
 
   /// - Parameter document: what `data` shall hold.
@@ -40,10 +40,9 @@ public struct StreamEvent: Sendable, Equatable {
     self.name = name
     self.identifier = identifier
     data = String(decoding: try encodeJSON(document), as: UTF8.self)
-    var frame = ByteBufferAllocator().buffer(capacity: data.utf8.count + 48)
-    frame.writeString("event: \(name)\n")
-    if let identifier { frame.writeString("id: \(identifier)\n") }
-    frame.writeString("data: \(data)\n\n")
+    var frame = ByteBufferAllocator().buffer(capacity: data.utf8.count + 64)
+    let number = identifier.map { "id: \($0)\n" } ?? ""
+    frame.writeChunk("event: \(name)\n\(number)data: \(data)\n\n")
     self.frame = frame
   }
 }

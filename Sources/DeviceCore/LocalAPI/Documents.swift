@@ -14,6 +14,11 @@ public enum LifeCycleState: String, Codable, Sendable, CaseIterable {
 
 /// `GET /v1/info`
 public struct InfoDocument: Codable, Sendable, Equatable {
+  /// In the order in which they stand in the text: what is asked for most need not be sorted.
+  enum CodingKeys: CodingKey {
+    case apiVersions, damage, deviceId, firmwareVersion, hardwareModel, lifeCycleState, manufacturer, model, ownerId, serialNumber, variant
+  }
+
   public var deviceId: String
   public var serialNumber: String?
   public var manufacturer: String
@@ -144,6 +149,9 @@ public struct StatusDocument: Codable, Sendable, Equatable {
 
 /// One reading of a sensor; also the data of the stream event `reading`.
 public struct ReadingDocument: Codable, Sendable, Equatable {
+  /// In the order in which they stand in the text, as with `InfoDocument`.
+  enum CodingKeys: CodingKey { case name, simulated, time, unit, value }
+
   public var name: String
   public var value: Double
   /// A UCUM code: `Cel`, `%`.

@@ -85,3 +85,37 @@ let endpointTable: [Endpoint] = [
     operation: .getPeerHello, method: "GET", path: "/v1/peer/hello", roles: [.peer], parameters: ["versions", "capabilities"], statuses: [409]),
   Endpoint(operation: .getPeerReading, method: "GET", path: "/v1/peer/readings/{name}", roles: [.peer], statuses: [404]),
 ]
+
+/// The table by path, for a look at it with each request.
+let endpointIndex = EndpointIndex(endpointTable)
+
+/// Finds endpoints by path. Names are compared as they stand: no percent-decoding, so there is one spelling of each path.
+struct EndpointIndex {
+  private var whole: [String: [Endpoint]] = [:]
+  /// Those whose path ends in `{name}`, by what stands before it.
+  private var named: [String: [Endpoint]] = [:]
+
+  init(_ table: [Endpoint]) {
+    for endpoint in table {
+      if let (folder, name) = Self.split(endpoint.path), name == "{name}" {
+        named[folder, default: []].append(endpoint)
+      } else {
+        whole[endpoint.path, default: []].append(endpoint)
+      }
+    }
+  }
+
+  /// The endpoints of all methods at `path`, and the value of `{name}`, "" where they have none.
+  func endpoints(at path: String) -> (endpoints: [Endpoint], name: String) {
+    if let endpoints = whole[path] { return (endpoints, "") }
+    guard let (folder, name) = Self.split(path), !name.isEmpty, let endpoints = named[folder] else { return ([], "") }
+    return (endpoints, String(name))
+  }
+
+  /// What stands before the last segment, its `/` included, and that segment.
+  private static func split(_ path: String) -> (folder: String, name: Substring)? {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+    let start = path.utf8.index(after: slash)
+    return (String(path[..<start]), path[start...])
+  }
+}

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 
 /// Writes a server-sent event stream to one connection, no faster than its reader takes it.
 ///
@@ -33,8 +32,8 @@ final class EventStreamWriter {
     if let stalledSince, context.eventLoop.now - stalledSince > .milliseconds(limits.stallDeadline_ms) { return false }
     // A reader that is behind already has something to read.
     guard waiting.isEmpty else { return true }
-    var bytes = context.channel.allocator.buffer(capacity: 16)
-    bytes.writeString(": keep-alive\n\n")
+    var bytes = context.channel.allocator.buffer(capacity: 32)
+    bytes.writeChunk(": keep-alive\n\n")
     guard send(bytes, context: context) else { return false }
     flush(context)
     return true
@@ -66,7 +65,7 @@ final class EventStreamWriter {
 
   private func write(_ bytes: ByteBuffer, context: ChannelHandlerContext) {
     unflushed_bytes += bytes.readableBytes
-    context.write(NIOAny(HTTPServerResponsePart.body(.byteBuffer(bytes))), promise: nil)
+    context.write(NIOAny(AnswerPart.part(bytes)), promise: nil)
   }
 
   private func flush(_ context: ChannelHandlerContext) {

@@ -7,9 +7,9 @@ public struct GuardDocument: Codable, Sendable, Equatable {
   public var cause: String
   /// What was seen; empty where nothing is the matter.
   public var evidence: String
-  /// Counts the changes of grade since the machine started.
+  /// Counts the changes of grade since the machine started, and from that of a quarantine on that outlived its start.
   public var event: UInt64
-  /// When it began, since the kernel started.
+  /// When it began, since the kernel started; 0 where that was before.
   public var sinceMicroseconds: UInt64
   /// When it ends by itself unless there is new evidence; absent where only the owner ends it.
   public var decaysInMilliseconds: UInt32?

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 
 /// Bytes in, requests out: the only reader of what a peer sends.
 ///
@@ -9,8 +8,8 @@ import NIOHTTP1
 final class RequestDecoder: ChannelDuplexHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = RequestPart
-  typealias OutboundIn = HTTPServerResponsePart
-  typealias OutboundOut = HTTPServerResponsePart
+  typealias OutboundIn = AnswerPart
+  typealias OutboundOut = ByteBuffer
 
   /// What goes up the pipeline.
   enum RequestPart {
@@ -79,8 +78,12 @@ final class RequestDecoder: ChannelDuplexHandler {
   }
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    context.write(data, promise: promise)
-    if case .end = unwrapOutboundIn(data), case .answering = state { becomeIdle(context) }
+    switch unwrapOutboundIn(data) {
+    case .part(let text): context.write(wrapOutboundOut(text), promise: promise)
+    case .end(let text):
+      context.write(wrapOutboundOut(text), promise: promise)
+      if case .answering = state { becomeIdle(context) }
+    }
   }
 
   private func becomeIdle(_ context: ChannelHandlerContext) {
@@ -132,21 +135,15 @@ final class RequestDecoder: ChannelDuplexHandler {
   }
 
   private func readHead(_ context: ChannelHandlerContext) {
-    let view = held.readableBytesView
-    let end = min(view.count, limits.headMaximum_bytes)
-    // What can be no head is refused at once, and not when its end comes: control bytes, and lines without CR.
-    while scanned_bytes < end {
-      let byte = view[view.startIndex + scanned_bytes]
-      let previous = scanned_bytes > 0 ? view[view.startIndex + scanned_bytes - 1] : 0
-      if byte == 0x0a && previous != 0x0d { return refuse(context, .malformed("A line ends in a bare LF."), duringAnswer: false) }
-      if byte == 0 || byte >= 0x7f { return refuse(context, .malformed("The head holds a byte that is not ASCII text."), duringAnswer: false) }
-      scanned_bytes += 1
-      guard byte == 0x0a, scanned_bytes >= 4, view[view.startIndex + scanned_bytes - 3] == 0x0a else { continue }
-      return headEnded(context)
-    }
-    if view.count >= limits.headMaximum_bytes {
+    switch held.readableBytesView.endOfHead(from: scanned_bytes, limit: limits.headMaximum_bytes) {
+    case .ended(let end):
+      scanned_bytes = end
+      headEnded(context)
+    case .refused(let reason): refuse(context, .malformed(reason), duringAnswer: false)
+    case .tooLarge:
       refuse(
         context, .headTooLarge("The request line and fields may have at most \(limits.headMaximum_bytes) bytes together."), duringAnswer: false)
+    case .open(let scanned): scanned_bytes = scanned
     }
   }
 
@@ -174,5 +171,35 @@ final class RequestDecoder: ChannelDuplexHandler {
     held = ByteBuffer()
     state = .answering
     context.fireChannelRead(wrapInboundOut(.complete(body: body)))
+  }
+}
+
+/// What the search for the end of a head has found.
+private enum HeadSearch {
+  /// The head has this many bytes, its empty line included.
+  case ended(Int)
+  /// So many bytes can be part of one, and its end has not come.
+  case open(scanned: Int)
+  case refused(String)
+  case tooLarge
+}
+
+extension ByteBufferView {
+  /// What can be no head is refused at once, and not when its end comes: control bytes, and lines without CR.
+  ///
+  /// - Parameters:
+  ///   - scanned: how many bytes were looked at before.
+  ///   - limit: how many bytes a head may have.
+  fileprivate func endOfHead(from scanned: Int, limit: Int) -> HeadSearch {
+    withUnsafeBytes { bytes in
+      for index in scanned..<Swift.min(bytes.count, limit) {
+        let byte = bytes[index]
+        if byte == 0 || byte >= 0x7f { return .refused("The head holds a byte that is not ASCII text.") }
+        guard byte == 0x0a else { continue }
+        guard index > 0, bytes[index - 1] == 0x0d else { return .refused("A line ends in a bare LF.") }
+        if index >= 3, bytes[index - 2] == 0x0a { return .ended(index + 1) }
+      }
+      return bytes.count >= limit ? .tooLarge : .open(scanned: bytes.count)
+    }
   }
 }

@@ -1,6 +1,5 @@
 import Foundations
 import NIOCore
-import NIOHTTP1
 
 /// An answer without its framing.
 struct Response: Equatable {
@@ -86,10 +85,10 @@ struct Router: Sendable {
 
   private func judge(_ head: RequestHead, caller: CallerDecision, connection: UInt64) throws(RouteRefusal) -> Route {
     let (path, query) = splitTarget(head.target)
-    let candidates = endpointTable.compactMap { endpoint in matchPath(endpoint.path, path).map { (endpoint, $0) } }
+    let (candidates, name) = endpointIndex.endpoints(at: path)
     guard !candidates.isEmpty else { throw RouteRefusal(problem: .notFound("There is nothing at \(path).")) }
-    guard let (endpoint, name) = candidates.first(where: { $0.0.method == head.method }) else {
-      let allowed = candidates.map(\.0.method).sorted()
+    guard let endpoint = candidates.first(where: { $0.method == head.method }) else {
+      let allowed = candidates.map(\.method).sorted()
       throw RouteRefusal(problem: .methodNotAllowed(head.method, allowed: allowed), fields: ["Allow": allowed.joined(separator: ", ")])
     }
     let callerName: String
@@ -243,18 +242,6 @@ struct Router: Sendable {
     }
     return parameters
   }
-}
-
-/// The value of `{name}` where `path` fits `template`, "" where the template has none, nil where it does not fit.
-/// Names are compared as they stand: no percent-decoding, so there is one spelling of each path.
-func matchPath(_ template: String, _ path: String) -> String? {
-  if template == path { return "" }
-  // Most have no name, and every request is compared with all of them.
-  guard template.utf8.last == UInt8(ascii: "}"), let brace = template.utf8.firstIndex(of: UInt8(ascii: "{")) else { return nil }
-  let prefix = template[..<brace]
-  guard path.hasPrefix(prefix) else { return nil }
-  let name = path.dropFirst(prefix.count)
-  return name.isEmpty || name.contains("/") ? nil : String(name)
 }
 
 /// A decimal number without sign or spaces.

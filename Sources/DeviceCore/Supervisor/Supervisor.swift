@@ -50,6 +50,8 @@ public final class Supervisor {
     /// Records that the device is to be wiped.
     case wipeRecord(WipeOrder)
     case audit(AuditBatch, [AuditQueue.Answer])
+    /// Keeps what is believed; nil for nothing.
+    case beliefs(Belief?, [BeliefKeeping.Answer])
 
     var isPolicy: Bool { if case .policy = self { true } else { false } }
     var isStatement: Bool { if case .statement = self { true } else { false } }
@@ -61,6 +63,9 @@ public final class Supervisor {
       }
     }
     var isAudit: Bool { if case .audit = self { true } else { false } }
+    var isBeliefs: Bool { if case .beliefs = self { true } else { false } }
+    /// Whether it is let come to its end when the machine goes down.
+    var isLasting: Bool { isAudit || isBeliefs }
   }
 
   struct WorkerInProgress {
@@ -135,6 +140,11 @@ public final class Supervisor {
   /// Appends to it, in a worker.
   let appendAudit: AuditAppender
 
+  /// How far what is believed is kept.
+  var beliefs = BeliefKeeping()
+  /// Where it is kept, by workers.
+  let beliefStore: any BeliefStore
+
   /// The rules that are in force; nil before the first.
   var appliedRules: NetworkPolicyRules?
   var policyIsStale = false
@@ -159,7 +169,7 @@ public final class Supervisor {
 
   public init(
     board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier,
-    verifyRevocations: @escaping RevocationVerifier, appendAudit: @escaping AuditAppender
+    verifyRevocations: @escaping RevocationVerifier, appendAudit: @escaping AuditAppender, beliefStore: any BeliefStore
   ) {
     self.board = board
     self.host = host
@@ -167,6 +177,7 @@ public final class Supervisor {
     self.verifyStatement = verifyStatement
     self.verifyRevocations = verifyRevocations
     self.appendAudit = appendAudit
+    self.beliefStore = beliefStore
     audit = AuditQueue(rate: PacketRate(burst: limits.auditBurst, interval_s: limits.auditInterval_s, now_us: host.now_us()))
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
     addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
@@ -220,6 +231,7 @@ public final class Supervisor {
       return .restart(reason: "process \(process) outlives SIGKILL")
     }
     startIfDue(now_us: now_us)
+    keepBeliefsIfDue(now_us: now_us)
     writeAuditIfDue(now_us: now_us)
     flush()
     feedWatchdog()

@@ -202,9 +202,7 @@ extension Supervisor {
     let began_us = host.now_us()
     while workers.values.contains(where: \.job.isAudit), elapsed_us(since: began_us, now: host.now_us()) < limits.auditAtEnd_us {
       host.wait(for: [], toSend: false, timeout_ms: 50)
-      for child in host.takeEnded() {
-        if let worker = workers.removeValue(forKey: child.process), worker.job.isAudit { workerEnded(worker, child) }
-      }
+      for child in host.takeEnded() { lastingWorkerEnded(child) }
       feedWatchdog()
     }
   }

@@ -32,6 +32,8 @@ extension Supervisor {
       // In a worker: a TPM takes its time, and the runtime need not wait for it.
       Phase("root-of-trust") { [self] in askRootOfTrust() },
       Phase("storage") { [self] in openStorage() },
+      // Before the runtime: one that was in quarantine is born into it.
+      Phase("beliefs") { [self] in readBeliefs() },
       Phase("runtime") { [self] in
         startRuntime()
         guard case .alive = state else { return .failed("it is tried again") }

@@ -10,12 +10,16 @@ struct GradeState {
   var grade = Grade.normal
   var cause = GradeCause.none
   var evidence = ""
-  /// Counts the changes since boot.
+  /// Counts the changes since boot, and from that of a quarantine on that was kept over it.
   var event: UInt64 = 0
+  /// 0 where it began before the machine's start.
   var since_us: UInt64 = 0
   /// When it ends by itself; nil where only the owner ends it.
   var decays_us: UInt64?
   var nonce: [UInt8]
+
+  /// Whether the machine was started since it began.
+  var isFromBefore: Bool { since_us == 0 }
 
   func report(now_us: UInt64) -> GradeReport {
     let decay_ms = decays_us.map { max(1, UInt32(clamping: elapsed_us(since: now_us, now: $0) / 1_000)) } ?? 0
@@ -106,19 +110,22 @@ extension Supervisor {
 
   // MARK: The owner
 
-  func pin(_ owner: PinnedOwner) -> RequestOutcome {
+  /// `nil`: it is answered when it is durable.
+  func pin(_ owner: PinnedOwner, request: UInt32) -> RequestOutcome? {
+    // The owner of the life that is ending is nobody's to confirm, and the next one's belongs to the next.
+    guard wipeEnds_us == nil else { return .busy }
     if let pinned = self.owner {
       guard pinned == owner else {
         say(.error, "another owner than the pinned one is refused")
         return .refused
       }
-      return .done
+      return whenKept(request)
     }
     guard !owner.certificate.isEmpty else { return .refused }
     self.owner = owner
     say(.notice, "the owner is pinned")
     note(AuditEvent(.ownerPinned))
-    return .done
+    return whenKept(request)
   }
 
   /// Checks a statement in a worker. `nil`: the worker's answer settles the request.

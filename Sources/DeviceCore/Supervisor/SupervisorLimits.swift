@@ -99,6 +99,15 @@ public struct SupervisorLimits: Sendable, Equatable {
   public var auditBurst: UInt64 = 32
   public var auditInterval_s: UInt64 = 60
 
+  /// A worker that keeps what is believed: two writes of 16 KiB with a flush each; a slow card takes its time for a flush.
+  public var beliefs_us: UInt64 = 5_000_000
+  /// Between a failure to keep it and the next try.
+  public var beliefsPause_us: UInt64 = 10_000_000
+  /// Requests that wait until it is kept. The runtime has one or two at a time.
+  public var beliefAnswers = 8
+  /// At the end: what has not been kept by then is lost.
+  public var beliefsAtEnd_us: UInt64 = 3_000_000
+
   /// The device's one TCP port.
   public var servedPort: UInt16 = 8443
 

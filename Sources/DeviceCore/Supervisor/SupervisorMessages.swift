@@ -77,7 +77,7 @@ extension Supervisor {
     case .raiseGrade(let request, let grade, let cause, let evidence):
       tell(.answer(request: request, raiseAsAsked(grade, cause, evidence: evidence)))
     case .pinOwner(let request, let device, let certificate):
-      tell(.answer(request: request, pin(PinnedOwner(device: device, certificate: certificate))))
+      if let outcome = pin(PinnedOwner(device: device, certificate: certificate), request: request) { tell(.answer(request: request, outcome)) }
     case .statement(let request, let statement):
       if let outcome = judge(statement, request: request) { tell(.answer(request: request, outcome)) }
     case .commitIdentity(let request):

@@ -1,15 +1,15 @@
 internal import Foundations
 internal import SupervisorLink
 
-// Whose statements do not count any more. The runtime brings the owner's list and cannot make one; what was brought once stays for as long as the
-// machine runs, so a runtime that is taken over later can neither shorten the list nor lend a withdrawn admin its voice.
+// Whose statements do not count any more. The runtime brings the owner's list and cannot make one; what was brought once stays, over restarts of the
+// machine too, so a runtime that is taken over later can neither shorten the list nor lend a withdrawn admin its voice.
 
 extension Supervisor {
   /// Checks a list in a worker: to this process it is bytes. `nil`: the worker's answer settles the request.
   func take(revocations list: [UInt8], request: UInt32) -> RequestOutcome? {
     guard let owner else { return .notPermitted }
     guard !list.isEmpty else { return .refused }
-    guard list != revocations else { return .done }
+    guard list != revocations else { return whenKept(request) }
     guard !workers.values.contains(where: { $0.job.isRevocations }) else { return .busy }
     let verify = verifyRevocations
     let present = revocations

@@ -24,7 +24,7 @@ extension Supervisor {
         return .failed("it did not end within \(limits.grace_ms) ms")
       },
       Phase("kill-rest") { [self] in
-        for (process, worker) in workers where !worker.job.isAudit { host.kill(process) }
+        for (process, worker) in workers where !worker.job.isLasting { host.kill(process) }
         switch state {
         case .none: return .done
         case .alive(let runtime): host.kill(runtime.process)
@@ -34,6 +34,8 @@ extension Supervisor {
         guard case .none = state else { return .failed("the runtime outlives SIGKILL") }
         return .done
       },
+      // Before a wipe: nothing may still write there.
+      Phase("beliefs") { [self] in keepLastBeliefs() },
       Phase("wipe") { [self] in wipeStorage() },
       // Again: nothing that the runtime asked for on its way out may stand.
       Phase("outputs-still-safe") { [self] in
@@ -69,14 +71,18 @@ extension Supervisor {
     }
   }
 
+  /// Of the workers only those that write to the end are heard.
+  func lastingWorkerEnded(_ child: EndedChild) {
+    if let worker = workers.removeValue(forKey: child.process), worker.job.isLasting { workerEnded(worker, child) }
+  }
+
   /// An end that was asked for is no fault.
   private func endedInOrder(_ child: EndedChild) {
     switch state {
     case .alive(let runtime) where runtime.process == child.process: break
     case .leaving(child.process, _), .dying(child.process, _, _): break
     default:
-      if let worker = workers.removeValue(forKey: child.process), worker.job.isAudit { workerEnded(worker, child) }
-      return
+      return lastingWorkerEnded(child)
     }
     takeLastWords()
     host.closeLink()

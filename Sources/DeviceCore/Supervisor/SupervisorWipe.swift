@@ -23,10 +23,13 @@ extension Supervisor {
   /// Whether the runtime may wipe the device by its label. Whether the label was proved is the runtime's word; that somebody stands at the device is
   /// seen here. Nothing is gained by a runtime that lies: it has the owner's files in its hands anyway, and cannot keep the pin.
   ///
+  /// A quarantine of this start of the machine keeps the evidence for the owner. After a restart whoever holds the label and stands at the device gets it back,
+  /// wiped: else an owner who is lost would leave it in quarantine for ever.
+  ///
   /// The machine starts anew a moment later, whatever the runtime did: the owner that is pinned, the broker and the grade belong to the life before.
   /// `nil`: it is answered later.
   func allowWipe(_ request: UInt32, now_us: UInt64) -> RequestOutcome? {
-    guard guardState.grade < .quarantined else { return .notInThisGrade }
+    guard guardState.grade < .quarantined || (guardState.grade == .quarantined && guardState.isFromBefore) else { return .notInThisGrade }
     guard let buttonPressed_us, elapsed_us(since: buttonPressed_us, now: now_us) <= limits.presence_us else { return .notPermitted }
     self.buttonPressed_us = nil
     return order(WipeOrder(request: request, start: startCount, word: AuditWord("label"), why: "wiped by its label"), now_us: now_us)

@@ -31,6 +31,7 @@ extension Supervisor {
         startStorageJobIfIdle()
       case .wipeRecord(let order): recordFailed(order)
       case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
+      case .beliefs(_, let answers): beliefsFailed("no answer in time", answers)
       }
     }
   }
@@ -53,14 +54,19 @@ extension Supervisor {
       } else {
         note(AuditEvent(.statementRefused, .word(statement.kind.auditWord)), isOthers: true)
       }
-      answer(request, of: start, outcome)
+      // What was carried out is answered when it is durable.
+      guard outcome == .done, start == startCount else { return answer(request, of: start, outcome) }
+      if let outcome = whenKept(request) { answer(request, of: start, outcome) }
     case .revocations(let request, let start, let list):
       let isGood = isGood(bytes, child, what: "a revocation list")
-      if isGood { keep(revocations: list) }
-      answer(request, of: start, isGood ? .done : .refused)
+      guard isGood else { return answer(request, of: start, .refused) }
+      keep(revocations: list)
+      guard start == startCount else { return }
+      if let outcome = whenKept(request) { answer(request, of: start, outcome) }
     case .identity(let requests, let start): identityCommitted(requests, of: start, bytes, child)
     case .wipeRecord(let order): wipeRecorded(order, bytes, child, now_us: now_us)
     case .audit(let batch, let answers): auditAnswered(bytes, child, batch, answers)
+    case .beliefs(let belief, let answers): beliefsKept(belief, answers, bytes, child)
     }
   }
 
@@ -103,6 +109,7 @@ extension Supervisor.WorkerJob {
     case .identity: "identity"
     case .wipeRecord: "record of the wipe"
     case .audit: "audit log"
+    case .beliefs: "beliefs"
     }
   }
 }

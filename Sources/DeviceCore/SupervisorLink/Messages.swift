@@ -144,9 +144,9 @@ public struct GradeReport: Hashable, Sendable {
   public static let nonce_bytes = 32
   public let grade: Grade
   public let cause: GradeCause
-  /// Counts the changes of grade since boot; 0 before the first.
+  /// Counts the changes of grade since boot, 0 before the first; a quarantine that outlived a restart keeps its number, and the count goes on from there.
   public let event: UInt64
-  /// When it began, microseconds since the kernel started.
+  /// When it began, microseconds since the kernel started; 0 where that was before.
   public let at_us: UInt64
   /// Milliseconds after which it ends by itself unless there is new evidence; 0 where only the owner ends it.
   public let decay_ms: UInt32
@@ -272,6 +272,8 @@ public enum RequestOutcome: UInt8, Sendable {
   case notPermitted = 6
   /// Too many of these; try again later.
   case busy = 7
+  /// Done, and a restart of the machine would forget it: it could not be made durable.
+  case notKept = 8
 }
 
 /// What the runtime asks of the supervisor. Requests carry a number that the answer repeats.
@@ -290,13 +292,13 @@ public enum RuntimeMessage: Hashable, Sendable {
   /// Asks for a higher grade. There is no message that asks for a lower one but a statement of the owner's. Evidence: at most 120 bytes of UTF-8.
   case raiseGrade(request: UInt32, Grade, GradeCause, evidence: String)
   /// The owner of the device, once a claim has succeeded: the 10 bytes of the device's id and the owner CA's certificate (DER, at most 1,024 bytes).
-  /// The first one counts until the machine restarts.
+  /// The first one counts until the device is wiped. Done is answered when it is durable.
   case pinOwner(request: UInt32, device: [UInt8], certificate: [UInt8])
   case statement(request: UInt32, SignedStatement)
   /// What DNS says of the declared name: 1 to 4 addresses.
   case destinationAddresses(request: UInt32, [NetworkAddress])
-  /// Somebody proved the label of an owned device: may it be wiped? Done only shortly after the button was pressed, as the supervisor saw it; the
-  /// machine restarts soon after that, and with it goes the pinned owner.
+  /// Somebody proved the label of a device that the supervisor knows an owner of: may it be wiped? Done only shortly after the button was pressed, as
+  /// it saw it; the machine restarts soon after that, and with it goes the pinned owner.
   case wipeByLabel(request: UInt32)
   /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
   case revocations(request: UInt32, [UInt8])

@@ -3,8 +3,7 @@ extension Sheet {
   public static func guardState(_ state: GuardState) -> [String] {
     var rows = [["grade", printable(state.grade)], ["cause", printable(state.cause)]]
     if !state.evidence.isEmpty { rows.append(["evidence", printable(state.evidence)]) }
-    let since = state.sinceMicroseconds == 0 ? "the device started" : "\(durationText(microseconds: state.sinceMicroseconds)) after the device started"
-    rows.append(["since", since])
+    rows.append(["since", since(state)])
     rows.append(["event", "\(state.event)"])
     rows.append(["ends", ending(state)])
     return table(rows)
@@ -22,6 +21,11 @@ extension Sheet {
     let ends =
       state.decaysInMilliseconds.map { ", ends in \(durationText(microseconds: saturatingMicroseconds(milliseconds: $0)))" } ?? ""
     return "grade \(grade(state.grade, state.cause, state.evidence))\(ends)"
+  }
+
+  private static func since(_ state: GuardState) -> String {
+    guard state.sinceMicroseconds == 0 else { return "\(durationText(microseconds: state.sinceMicroseconds)) after the device started" }
+    return state.grade == "normal" ? "the device started" : "before the device started"
   }
 
   private static func grade(_ grade: String, _ cause: String, _ evidence: String) -> String {

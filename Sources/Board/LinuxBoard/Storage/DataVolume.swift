@@ -69,6 +69,7 @@
       try makeFolder(folders.mount, mode: 0o755, owner: (0, 0))
       try makeFolder(folders.state, mode: 0o700, owner: user)
       try makeFolder(folders.audit, mode: 0o755, owner: (0, 0))
+      try makeFolder(folders.supervisor, mode: 0o700, owner: (0, 0))
     }
 
     private func makeFolder(_ path: String, mode: mode_t, owner: (uid: UInt32, gid: UInt32)) throws(BoardError) {

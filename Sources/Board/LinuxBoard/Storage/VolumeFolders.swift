@@ -5,4 +5,6 @@ struct VolumeFolders {
   let state: String
   /// Root's: everyone may read it.
   let audit: String
+  /// Root's: nobody else may enter it.
+  let supervisor: String
 }

@@ -63,10 +63,13 @@ import Testing
     try world.append([])
     for number in 1...5 { try world.append(UInt64(number), isSigned: true) }
     let good = try world.export()
-    let memory = try world.verify().memory
+    let honest = try world.verify()
     for _ in 0..<400 {
       let bad = Self.bytes(like: good, &random)
-      if let seen = try? world.verify(bad, remembered: memory) { #expect(bad == good || !seen.isClean) }
+      // The envelope of the code key may be written in more than one way (CMS names its receiver, which nobody asks for): whatever is clean has the same entries.
+      if let seen = try? world.verify(bad, remembered: honest.memory), seen.isClean {
+        #expect(seen.records == honest.records && seen.memory == honest.memory, "HAECHI_SEED=\(seed)")
+      }
       if let seen = try? world.verify(bad, withOwner: false) { #expect(seen.records.count < 200) }
     }
     let files = try world.names.map { ($0, try world.content($0)) }

@@ -35,7 +35,9 @@ public struct AuditAnchor: Sendable {
     rest = rest.dropFirst(10)
     guard let from = takeNumber(&rest), let high = rest.popFirst(), let low = rest.popFirst() else { return nil }
     let length = Int(high) << 8 | Int(low)
-    guard length <= rest.count, let key = try? PublicKey(der: Array(rest.prefix(length))) else { return nil }
+    let der = Array(rest.prefix(length))
+    // OpenSSL also reads what is not DER: one anchor, one writing.
+    guard length <= rest.count, let key = try? PublicKey(der: der), key.der == der else { return nil }
     self.init(device: device, key: key, sealedFrom: from, sealedKey: Array(rest.dropFirst(length)))
   }
 }

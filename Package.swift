@@ -124,7 +124,7 @@ var targets: [Target] = [
   tests("PeerLink", ["LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("Guard", ["Foundations", nioConcurrency]),
   tests("SupervisorLink", ["Foundations"]),
-  tests("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
+  tests("Supervisor", ["TestDisk", "SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
   tests(

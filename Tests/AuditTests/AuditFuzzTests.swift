@@ -15,18 +15,7 @@ import Testing
     if Int.random(in: 0..<6, using: &random) == 0 {
       return (0..<Int.random(in: 0...300, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
     }
-    var bytes = valid
-    for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
-      let index = Int.random(in: 0..<bytes.count, using: &random)
-      switch Int.random(in: 0...4, using: &random) {
-      case 0: bytes[index] = UInt8.random(in: 0...255, using: &random)
-      case 1: bytes[index] ^= 1 << UInt8.random(in: 0...7, using: &random)
-      case 2: bytes.removeSubrange(index..<min(bytes.count, index + Int.random(in: 1...8, using: &random)))
-      case 3: bytes.insert(contentsOf: [UInt8](repeating: UInt8.random(in: 0...255, using: &random), count: Int.random(in: 1...8, using: &random)), at: index)
-      default: bytes.removeLast(min(bytes.count, Int.random(in: 1...40, using: &random)))
-      }
-    }
-    return bytes
+    return random.mutation(of: valid)
   }
 
   @Test("what a parser takes is what would be written again") func parsers() throws {

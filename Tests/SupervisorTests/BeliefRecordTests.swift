@@ -1,21 +1,22 @@
 import Foundations
 import SupervisorLink
+import TestDisk
 import Testing
 
 @testable import Supervisor
 
 @Suite("The record of what the supervisor believes")
 struct BeliefRecordTests {
-  private static func bytes(_ count: ClosedRange<Int>, _ random: inout SeededGenerator) -> [UInt8] {
+  private static func bytes(_ count: ClosedRange<Int>, _ random: inout SeededRandom) -> [UInt8] {
     (0..<Int.random(in: count, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
   }
 
-  private static func address(_ random: inout SeededGenerator) -> NetworkAddress {
+  private static func address(_ random: inout SeededRandom) -> NetworkAddress {
     // 1.0.0.0 to 126.255.255.255 are hosts.
     NetworkAddress(ipv4: UInt32.random(in: 0x0100_0000...0x7eff_ffff, using: &random))
   }
 
-  private static func belief(_ random: inout SeededGenerator) -> Belief {
+  private static func belief(_ random: inout SeededRandom) -> Belief {
     var belief = Belief(
       owner: PinnedOwner(device: bytes(10...10, &random), certificate: bytes(1...SignedStatement.certificateMaximum_bytes, &random)))
     if Bool.random(using: &random) { belief.revocations = bytes(1...SupervisorPacket.maximumRevocationsBytes, &random) }
@@ -42,7 +43,7 @@ struct BeliefRecordTests {
 
   @Test("whatever is believed is read again, and has its bounds", arguments: 1...20 as ClosedRange<UInt64>)
   func roundTrip(seed: UInt64) throws {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed)
     for _ in 0..<20 {
       let belief = Self.belief(&random)
       let record = BeliefRecord.encoded(belief)
@@ -55,21 +56,11 @@ struct BeliefRecordTests {
 
   @Test("there is one form for each belief, whatever the bytes are, and nothing ends the process", arguments: 1...20 as ClosedRange<UInt64>)
   func fuzz(seed: UInt64) {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed)
     for _ in 0..<200 {
       var belief = Self.belief(&random)
       belief.revocations = Array(belief.revocations.prefix(20))
-      var bytes = BeliefRecord.encoded(belief)
-      for _ in 0..<Int.random(in: 1...3, using: &random) where !bytes.isEmpty {
-        let index = Int.random(in: 0..<bytes.count, using: &random)
-        switch Int.random(in: 0...4, using: &random) {
-        case 0: bytes[index] = UInt8.random(in: 0...255, using: &random)
-        case 1: bytes[index] ^= 1 << UInt8.random(in: 0...7, using: &random)
-        case 2: bytes.remove(at: index)
-        case 3: bytes.insert(UInt8.random(in: 0...255, using: &random), at: index)
-        default: bytes.removeLast(min(bytes.count, Int.random(in: 1...40, using: &random)))
-        }
-      }
+      let bytes = random.mutation(of: BeliefRecord.encoded(belief))
       if let read = try? BeliefRecord.belief(bytes) { #expect(BeliefRecord.encoded(read) == bytes, "seed \(seed)") }
     }
   }

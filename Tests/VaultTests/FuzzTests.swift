@@ -49,18 +49,7 @@ import Testing
     if Int.random(in: 0..<4, using: &random) == 0 {
       return (0..<Int.random(in: 0...600, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
     }
-    var bytes = valid
-    for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
-      let index = Int.random(in: 0..<bytes.count, using: &random)
-      switch Int.random(in: 0...4, using: &random) {
-      case 0: bytes[index] = UInt8.random(in: 0...255, using: &random)
-      case 1: bytes[index] ^= 1 << UInt8.random(in: 0...7, using: &random)
-      case 2: bytes.remove(at: index)
-      case 3: bytes.insert(UInt8.random(in: 0...255, using: &random), at: index)
-      default: bytes.removeLast(min(bytes.count, Int.random(in: 1...40, using: &random)))
-      }
-    }
-    return bytes
+    return random.mutation(of: valid)
   }
 
   /// Any sequence of changes leaves the index whole, as a compaction of it shows.

@@ -47,11 +47,9 @@ public final class VirtualBoard: Board {
     let folder = self.folder
     return [
       BoardPhase(name: "virtual-folder", isEssential: true) { () throws(BoardError) in
-        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
-          throw .system(code: "folder-failed", call: "mkdir", subject: folder, number: errno, hint: "give the virtual board a folder that it may make")
-        }
-        for path in ["identity", "state", "audit", "supervisor"].map({ folder + "/" + $0 }) {
-          guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+        let own = ["identity", "state", "audit", "supervisor"].map { (folder + "/" + $0, mode_t(0o700)) }
+        for (path, mode) in [(folder, 0o755)] + own {
+          guard mkdir(path, mode) == 0 || errno == EEXIST else {
             throw .system(code: "folder-failed", call: "mkdir", subject: path, number: errno, hint: "give the virtual board a folder that it may make")
           }
         }

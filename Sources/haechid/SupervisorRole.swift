@@ -20,11 +20,8 @@ func runSupervisor(options: HostOptions) -> Never {
         cloudPorts: options.cloudPorts, peerPorts: options.peerPorts
       ).arguments
     }
-    var limits = SupervisorLimits()
+    var limits = ThisBoard.isDevice ? SupervisorLimits() : .ofDevelopmentHost
     limits.servedPort = options.listen.port
-    limits.allowsLoopback = !ThisBoard.isDevice
-    // A person waits for the sentence; there is no machine to wear out.
-    if !ThisBoard.isDevice { limits.failedBootPause_us = 0 }
     // In a worker, where the image's own facts can be read without PID 1 waiting for it.
     let verify: Supervisor.StatementVerifier = {
       refusal(of: $0, device: $1, owner: $2, revocations: $3, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s))

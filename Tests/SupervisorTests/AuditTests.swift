@@ -189,4 +189,14 @@ struct AuditTests {
     #expect(rig.audit.events.last == AuditEvent(.shutdown, .word(AuditWord("power-off"))))
     #expect(rig.audit.batches.last?.isSigned == true)
   }
+
+  @Test func afterFailuresTheEndIsWrittenWithTheirCount() {
+    rig.audit.outcome = .failed("no space")
+    boot()
+    rig.audit.outcome = .appended
+    rig.host.endRequested = true
+    rig.supervisor.shutDown(rig.turn { false })
+    #expect(rig.audit.events(.shutdown).count == 1 && rig.audit.events(.unwritable).count == 1)
+    #expect(rig.board.fakeConsole.lines.contains { $0.contains("shutdown audit-log: done") })
+  }
 }

@@ -124,4 +124,17 @@ public struct SupervisorLimits: Sendable, Equatable {
   public var brokenPartPause_us: UInt64 = 1_000_000
 
   public init() {}
+
+  /// What differs where the virtual board runs.
+  public static var ofDevelopmentHost: SupervisorLimits {
+    var limits = SupervisorLimits()
+    limits.allowsLoopback = true
+    // A person waits for the sentence; there is no machine to wear out.
+    limits.failedBootPause_us = 0
+    // Many share it: a process or a flush that takes milliseconds elsewhere was seen to take tens of seconds. Nothing is driven meanwhile.
+    limits.grace_ms = 20_000
+    limits.auditAtEnd_us = 30_000_000
+    limits.beliefsAtEnd_us = 30_000_000
+    return limits
+  }
 }

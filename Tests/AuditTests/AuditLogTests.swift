@@ -51,6 +51,31 @@ import Testing
     #expect(try world.verify().events(.boot).flatMap(\.words) == ["first", "unannounced", "after-shutdown"])
   }
 
+  @Test("an entry that is past its life is gone, and the log says which; a clock that was set back takes none away") func life() throws {
+    let world = try AuditWorld()
+    let day_s: Int64 = 86_400
+    let begin_s = world.now_s
+    // One a day; after each, the whole log.
+    for day in 1...Int64(500) {
+      world.now_s += day_s
+      try world.append(UInt64(day), isSigned: day % 50 == 0)
+      guard day % 50 == 0 else { continue }
+      let seen = try world.verify()
+      #expect(seen.isClean, "\(seen.findings)")
+      let oldest_s = try #require(seen.records.first?.time_s)
+      // No older than a life and two segments, as they are looked at when one is closed, and no younger than a life.
+      #expect(oldest_s == begin_s + day_s || (world.now_s - oldest_s >= 365 * day_s && world.now_s - oldest_s <= 427 * day_s), "day \(day)")
+      #expect(day < 450 || oldest_s > begin_s + day_s)
+    }
+    let dropped = try #require(try world.verify().events(.dropped).last)
+    #expect(try world.verify().records.first?.sequence == dropped.numbers.last.map { $0 + 1 })
+
+    let before = try world.verify().records.first
+    world.now_s = begin_s
+    for number in 501...560 { try world.append(UInt64(number), isSigned: number == 560) }
+    #expect(try world.verify().isClean && world.verify().records.first == before)
+  }
+
   @Test("the oldest segments go for room, and the log says which") func bounded() throws {
     let world = try AuditWorld()
     var limits = AuditLog.Limits()

@@ -12,6 +12,8 @@ final class AuditWorld {
   let device: DeviceIdentifier
   let owner: (certificate: Certificate, key: PrivateKey)
   private var uptime_ms: UInt64 = 0
+  /// The device's clock, seconds since 1970 UTC.
+  var now_s: Int64 = 1_760_000_000
 
   init() throws {
     var template = Array("/tmp/haechi-audit.XXXXXX".utf8CString)
@@ -60,7 +62,7 @@ final class AuditWorld {
 
   func arrival(_ event: AuditEvent) -> AuditLog.Arrival {
     uptime_ms += 10
-    return AuditLog.Arrival(event, time_s: 1_760_000_000, uptime_ms: uptime_ms)
+    return AuditLog.Arrival(event, time_s: now_s, uptime_ms: uptime_ms)
   }
 
   func export() throws -> [UInt8] { try #require(try AuditLog(folder: folder).export()) }

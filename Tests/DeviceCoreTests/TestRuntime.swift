@@ -67,10 +67,12 @@ final class TestRuntime: Sendable {
     return port
   }
 
-  /// Ends it in order.
+  /// Ends it in order, and looks whether all that it leaves is declared.
   func end() async throws {
     await supervisor.send(.shutdown(grace_ms: 2_000))
     try await task.value
     await serving.value
+    try expectDeclared(identity, under: "Survives a wipe")
+    try expectDeclared(folder, under: "Goes with a wipe")
   }
 }

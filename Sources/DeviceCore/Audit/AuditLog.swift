@@ -12,6 +12,10 @@ public struct AuditLog: Sendable {
     public var segment_bytes = 16 * 1_024
     /// The oldest goes when there are more.
     public var segments = 16
+    /// A segment is closed when its first entry is older, seconds. Segments go whole, when another is closed: up to twice this later than `life_s`.
+    public var segment_s: Int64 = 30 * 86_400
+    /// How long an entry is kept where there is room, seconds: long enough for an owner to look into what happened last year.
+    public var life_s: Int64 = 365 * 86_400
     /// A checkpoint follows so many entries at the latest.
     public var unsigned: UInt64 = 64
     public init() {}

@@ -10,6 +10,8 @@ struct AuditWriting {
   private var length_bytes = 0
   private var pending: [UInt8] = []
   private var isNewSegment = false
+  /// The time of the segment's first entry; nil before it has one.
+  private var segmentBegan_s: Int64?
   /// The keys are new, and the ones before are gone: what was sealed for an owner is worth nothing any more.
   private var isWiped = false
   private var moment: (time_s: Int64, uptime_ms: UInt64)
@@ -57,6 +59,7 @@ struct AuditWriting {
     var sequence = head.firstSequence
     for entry in AuditSegment.entries(content.dropFirst(AuditSegment.head_bytes)).entries {
       guard entry.record.sequence == sequence else { break }
+      segmentBegan_s = segmentBegan_s ?? entry.record.time_s
       let next = entry.record.digest(after: digest)
       if sequence >= state.sequence {
         // Beyond the state: written by the append that was cut, where its code is right.
@@ -86,6 +89,7 @@ struct AuditWriting {
     pending = AuditSegment(device: state.device, firstSequence: state.sequence, previous: state.digest).head
     length_bytes = 0
     isNewSegment = true
+    segmentBegan_s = nil
   }
 
   private mutating func advance(_ digest: [UInt8], _ content: AuditRecord.Content) throws {
@@ -104,13 +108,29 @@ struct AuditWriting {
     moment = (arrival.time_s, arrival.uptime_ms)
     if arrival.event.kind == .wiped { try forget() }
     try write(.event(arrival.event.kind == .boot ? boot : arrival.event))
-    guard length_bytes + pending.count > limits.segment_bytes else { return }
+    guard length_bytes + pending.count > limits.segment_bytes || isOlder(segmentBegan_s ?? moment.time_s, than: limits.segment_s) else { return }
     try closeSegment()
     try openSegment()
     // The one that was just opened is not there yet.
     let segments = try storage.segments()
-    let surplus = segments.count + 1 - limits.segments
+    let surplus = max(segments.count + 1 - limits.segments, try countPastLife(of: segments))
     if surplus > 0, surplus < segments.count { try drop(segments[0], upTo: segments[surplus]) }
+  }
+
+  /// A clock that was set back keeps an entry longer, never shorter.
+  private func isOlder(_ time_s: Int64, than life_s: Int64) -> Bool {
+    let (age_s, overflow) = moment.time_s.subtractingReportingOverflow(time_s)
+    return overflow ? moment.time_s > time_s : age_s >= life_s
+  }
+
+  /// How many of the oldest segments hold nothing that is younger than its life: those before one whose first entry is past its own.
+  private func countPastLife(of segments: [UInt64]) throws -> Int {
+    for (index, first) in segments.enumerated().dropFirst() {
+      let content = try storage.read(AuditFolder.segmentName(first), maximum_bytes: AuditLog.maximumSegment_bytes(limits)) ?? []
+      let record = AuditSegment.entries(content.dropFirst(AuditSegment.head_bytes)).entries.first?.record
+      guard let record, isOlder(record.time_s, than: limits.life_s) else { return index - 1 }
+    }
+    return max(segments.count - 1, 0)
   }
 
   /// A boot without a shutdown before it came unannounced.
@@ -143,6 +163,7 @@ struct AuditWriting {
 
   private mutating func write(_ content: AuditRecord.Content) throws {
     let record = AuditRecord(sequence: state.sequence, time_s: moment.time_s, uptime_ms: moment.uptime_ms, content: content)
+    segmentBegan_s = segmentBegan_s ?? moment.time_s
     let digest = record.digest(after: state.digest)
     pending += AuditSegment.encode(AuditSegment.Entry(record: record, mac: try state.key.mac(digest)))
     try advance(digest, content)

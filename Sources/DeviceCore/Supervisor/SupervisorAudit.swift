@@ -94,7 +94,7 @@ extension Supervisor {
   private func settle(_ answers: [AuditQueue.Answer], isWritten: Bool) {
     for waiting in answers {
       // The runtime wipes from now on.
-      if wipeEnds_us != nil, waiting.otherwise == .done { wipeEnds_us = later(host.now_us(), by: limits.wipe_us) }
+      if wipeEnds_us != nil, waiting.otherwise == .done { wipeEnds_us = later(host.now_us(), by: untilWayDown_us) }
       answer(waiting.request, of: waiting.start, isWritten ? .done : waiting.otherwise)
     }
   }

@@ -78,9 +78,11 @@ public struct SupervisorLimits: Sendable, Equatable {
 
   /// A press of the button allows a wipe by label for so long: the runtime's own window of 60 s, and what its answer may take.
   public var presence_us: UInt64 = 70_000_000
-  /// From the permission to the restart. Destroying keys takes less than two seconds; whoever asked gets an answer before the connection ends. What
-  /// is not done by then is done at the next start.
-  public var wipe_us: UInt64 = 5_000_000
+  /// From the permission to the way down. What the runtime still has to answer it answers within its grace; this is so that it hears of the permission
+  /// before it is told to end. What is not done by the restart is done at the next start.
+  public var wipe_us: UInt64 = 200_000
+  /// The same where the storage has no keys to destroy: there the runtime ends the wipe itself, and asks for its identity to be kept.
+  public var keylessWipe_us: UInt64 = 5_000_000
 
   /// Entries of the audit log wait so long for others, so that a boot costs one append and not six, and none while the runtime starts.
   public var auditDelay_us: UInt64 = 2_000_000

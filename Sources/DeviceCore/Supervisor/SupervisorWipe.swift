@@ -83,10 +83,13 @@ extension Supervisor {
   /// The runtime wipes once the log has forgotten: a cut in between leaves neither for the next owner. A log that cannot be written stops no wipe, and
   /// the runtime has its time from the answer on.
   private func begin(_ order: WipeOrder, now_us: UInt64) {
-    wipeEnds_us = later(later(now_us, by: limits.audit_us), by: limits.wipe_us)
+    wipeEnds_us = later(later(now_us, by: limits.audit_us), by: untilWayDown_us)
     note(AuditEvent(.wiped, .word(order.word)), thenAnswer: order.request, of: order.start, otherwise: .done)
-    say(.notice, "the device is \(order.why); the machine restarts in \(limits.wipe_us / 1_000_000) s")
+    say(.notice, "the device is \(order.why); the machine restarts")
   }
+
+  /// From the permission to the way down.
+  var untilWayDown_us: UInt64 { storageReport.state == .open ? limits.wipe_us : limits.keylessWipe_us }
 
   /// Destroys the keys of what the owner left. The runtime has ended: nothing has files open there. Waits, as the machine has nothing else to do.
   func wipeStorage() -> Phase.Result {

@@ -11,7 +11,7 @@ from . import build, contenders, readme, report
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
 # A module each, with `run(mode) -> [Measurement]`; in the table's order.
-SUBJECTS = ("boot", "tls", "api", "vault", "features", "footprint", "instructions")
+SUBJECTS = ("boot", "tls", "api", "vault", "disk", "features", "footprint", "instructions")
 
 
 def main():

@@ -40,19 +40,19 @@ def image(variant):
     """The folder of Haechi's own image, whose board, disk and command line everyone gets."""
     folder = IMAGES / f"out/qemu-virt-{variant}"
     if not (build.reuses and (folder / "manifest.json").exists()):
-        _run(IMAGES / "make-image", "--variant", variant, "--board", "qemu-virt")
+        run(IMAGES / "make-image", "--variant", variant, "--board", "qemu-virt")
     return folder
 
 
 def make(folder):
     """Everybody, by name, Haechi first. `folder` gets what is made for this run alone."""
     images = {variant: image(variant) for variant in VARIANTS}
-    maker = Path(_run(IMAGES / "make-maker-ca").splitlines()[-1])
+    maker = Path(run(IMAGES / "make-maker-ca").splitlines()[-1])
     _certificates(folder)
     files = {name: (folder / name).read_bytes() for name in ("server.pem", "server.key", "authority.pem")}
     client = (folder / "client.pem", folder / "client.key")
-    go = _firmware(folder, "go", _go(folder), files)
-    floor = _firmware(folder, "floor", _floor(folder), {})
+    go = firmware(folder, "go", _go(folder), files)
+    floor = firmware(folder, "floor", _floor(folder), {})
     return {
         HAECHI: System(
             {variant: _plain(path / "firmware.efi", folder / f"haechi-{variant}") for variant, path in images.items()},
@@ -64,7 +64,8 @@ def make(folder):
     }  # fmt: skip
 
 
-def _run(*command, **options):
+def run(*command, **options):
+    """Runs a command and returns its standard output, stripped."""
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, **options)
     if done.returncode != 0:
         raise LabError(f"{' '.join(str(word) for word in command)} ended with {done.returncode}: see its words above")
@@ -81,13 +82,13 @@ def _certificates(folder):
     """An authority, a server and a client: P-256, as Haechi's are, but with the usual extensions (Go reads no arcs over 31 bits)."""
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
     quiet = {"cwd": folder, "stderr": subprocess.DEVNULL}
-    _run("openssl", "req", "-x509", *key, "-keyout", "authority.key", "-out", "authority.pem", "-subj", "/CN=boot authority", **quiet)
+    run("openssl", "req", "-x509", *key, "-keyout", "authority.key", "-out", "authority.pem", "-subj", "/CN=boot authority", **quiet)
     for name, extension in (("server", f"subjectAltName=IP:{ADDRESS}"), ("client", "extendedKeyUsage=clientAuth")):
         by = ("-CA", "authority.pem", "-CAkey", "authority.key")
         requested = ("openssl", "req", *key[:-2], "-keyout", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
-        _run(*requested, **quiet)
+        run(*requested, **quiet)
         (folder / "extensions").write_text(f"basicConstraints=critical,CA:FALSE\n{extension}\n")
-        _run(
+        run(
             "openssl", "x509", "-req", "-in", f"{name}.csr", *by, "-CAcreateserial", "-days", "30", "-extfile", "extensions", "-out",
             f"{name}.pem", **quiet,
         )  # fmt: skip
@@ -95,30 +96,30 @@ def _certificates(folder):
 
 def _go(folder):
     environment = build.go_environment(folder) | {"GOOS": "linux", "GOARCH": "arm64"}
-    _run("go", "build", "-trimpath", "-ldflags=-s -w", "-o", folder / "go-peer", ".", cwd=PEERS / "go", env=environment)
+    run("go", "build", "-trimpath", "-ldflags=-s -w", "-o", folder / "go-peer", ".", cwd=PEERS / "go", env=environment)
     return (folder / "go-peer").read_bytes()
 
 
 def _floor(folder):
     options = ("-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror")
-    _run("aarch64-linux-gnu-gcc", *options, "-o", folder / "floor-peer", PEERS / "floor/init.c")
+    run("aarch64-linux-gnu-gcc", *options, "-o", folder / "floor-peer", PEERS / "floor/init.c")
     return (folder / "floor-peer").read_bytes()
 
 
-def _firmware(folder, name, program, files):
-    """(kernels by variant, size of the release firmware file): the program as /init in the same kernel as Haechi's, packed the same way."""
+def firmware(folder, name, program, files, variants=VARIANTS):
+    """(kernels by variant, size of the first one's firmware file): the program as /init in the same kernel as Haechi's, packed the same way."""
     # Go opens the null device for what it was started without.
     entries = [cpio.directory("dev"), cpio.directory("proc"), cpio.character_device("dev/null", 1, 3, 0o666)]
     entries += [cpio.regular("init", program, 0o755), *(cpio.regular(path, data) for path, data in files.items())]
     archive = folder / f"{name}.cpio"
     archive.write_bytes(cpio.write(entries))
     kernels = {}
-    for variant in VARIANTS:
+    for variant in variants:
         packed = folder / f"{name}-{variant}.efi"
         made = ("--variant", variant, "--board", "qemu-virt", "--initramfs", archive, "--output", packed)
-        _run(IMAGES / "make-kernel", *made)
+        run(IMAGES / "make-kernel", *made)
         kernels[variant] = _plain(packed, folder / f"{name}-{variant}")
-    return kernels, (folder / f"{name}-release.efi").stat().st_size
+    return kernels, (folder / f"{name}-{variants[0]}.efi").stat().st_size
 
 
 def _debian(folder, client):
@@ -129,7 +130,7 @@ def _debian(folder, client):
         kept.mkdir(parents=True, exist_ok=True)
         for path in client:
             (kept / path.name).write_bytes(path.read_bytes())
-        _run(PEERS / "debian/make", folder / "server.pem", folder / "server.key", folder / "authority.pem", kept)
+        run(PEERS / "debian/make", folder / "server.pem", folder / "server.key", folder / "authority.pem", kept)
     used = int(re.search(r"\d+", (kept / "root-bytes").read_text())[0])
     size = (kept / "vmlinuz").stat().st_size + (kept / "initrd.img").stat().st_size + used
     disk = ("-drive", f"if=none,id=root0,format=raw,snapshot=on,file={kept / 'disk.img'}", "-device", "virtio-blk-pci,drive=root0")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from keyscan import keys
-from machine import Machine, copy_device, wait_for
+from machine import BUTTON, Machine, copy_device, wait_for
 from owner import Owner
 from pki import Forge
 
-# From the order to the machine that serves again: the supervisor's five seconds, the destruction, a boot that makes a volume.
-WIPE_S = 16
+# From the order to the machine that serves again: the destruction, a boot that makes a volume.
+WIPE_S = 12
 CUTS, CUTS_OF_TORTURE = 4, 300
 
 
@@ -166,6 +166,27 @@ def test_no_storage_key_is_left_in_memory_after_a_wipe(sold, tmp_path):
         # The scan finds the keys of the volume that was made since.
         assert len(after) >= 2
         assert before & after == set()
+
+
+def test_a_button_that_is_held_until_its_light_is_steady_wipes_the_device():
+    with Machine("debug", tpm=True, serial_on_stdio=True) as machine:
+        machine.wait_until_it_listens()
+        owner = Owner(machine).provision_and_claim()
+        former = owner.json("info")
+
+        def pull(way: str):
+            machine.shell(f"for f in {BUTTON}; do echo {way} > $f; done")
+
+        # Let go while the light still blinks.
+        machine.shell(f"for f in {BUTTON}; do echo pull-up > $f; done; sleep 4; for f in {BUTTON}; do echo pull-down > $f; done")
+        assert owner.json("info") == former
+        pull("pull-up")
+        wait_for("the light to be steady", lambda: "letting go now wipes the device" in machine.serial_text)
+        pull("pull-down")
+        statement = wiped(Buyer(owner, machine))
+        assert statement["cause"] == "button" and statement["formerOwnerId"] == former["ownerId"]
+        assert statement["identityEpochAfter"] == statement["identityEpochBefore"] + 1
+        assert owner.run("status", check=False).returncode != 0
 
 
 def cut(device: Path, owner: Owner, after_s: float):

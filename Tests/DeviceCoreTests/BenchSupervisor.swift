@@ -149,7 +149,7 @@ actor BenchSupervisor {
         send(.answer(request: request, statementOutcome))
       }
     case .destinationAddresses(let request, _): send(.answer(request: request, .done))
-    case .wipeByLabel(let request):
+    case .allowWipe(let request):
       wipesAsked += 1
       send(.answer(request: request, wipeOutcome))
     case .revocations(let request, let list):

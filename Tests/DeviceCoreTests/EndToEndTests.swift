@@ -2,6 +2,7 @@ import Crypto
 import DeviceCore
 import Foundations
 import Identity
+import SupervisorLink
 import TLS
 import Testing
 
@@ -235,6 +236,23 @@ import Testing
     try await talker.send("GET /v1/info HTTP/1.1\r\nHost: h\r\n\r\n")
     try await eventually("closed") { talker.isClosed }
     #expect(!String(decoding: talker.bytes, as: UTF8.self).contains("HTTP"))
+    try await runtime.end()
+  }
+
+  @Test func aHandAtTheButtonIsHeard() async throws {
+    let runtime = try await TestRuntime(maker: maker)
+    try await provision(runtime)
+    // Without an owner it asks for nothing.
+    await runtime.supervisor.send(.wipeWanted)
+    try await claim(runtime)
+    #expect(await runtime.supervisor.wipesAsked == 0)
+    await runtime.supervisor.send(.wipeWanted)
+    let claimant = try claimant()
+    try await eventually("nobody's") {
+      let client = try await connect(runtime, claimant, trust: .authorityAnyName([maker.authority]))
+      do { return try await client.ask("GET", "/v1/info").body.contains("\"lifeCycleState\":\"provisioned\"") } catch { return false }
+    }
+    #expect(await runtime.supervisor.wipesAsked == 1 && runtime.folder.contents().isEmpty)
     try await runtime.end()
   }
 

@@ -63,6 +63,17 @@ import Testing
     #expect(try self.statement(later) == statement)
   }
 
+  @Test func aHandAtTheButtonGetsItsOwnReceipt() async throws {
+    let device = try await owned(epoch: 3)
+    let former = try #require(device.standing.owner).text
+    try await device.wipeByHand {}
+    #expect(device.standing.phase == .provisioned && bench.folder.contents().isEmpty)
+    let statement = try statement(try await load(epoch: 4))
+    #expect(statement.cause == .button && statement.formerOwnerId == former)
+    // Nobody's device has nothing to wipe.
+    await #expect(throws: Problem.self) { try await device.wipeByHand {} }
+  }
+
   /// The intent lies in the folder when the supervisor is asked, which keeps both in one record; refused, or cut off before that, it means nothing.
   @Test func anOrderThatIsRefusedChangesNothing() async throws {
     let device = try await owned(epoch: 3)

@@ -90,7 +90,7 @@ final class InMemorySupervisor: Sendable {
       state.withLock { state in state.owner = DeviceIdentifier(hexadecimal(device)).map { ($0, certificate) } }
       send(.answer(request: request, .done))
     case .statement(let request, let statement): send(.answer(request: request, carryOut(statement)))
-    case .wipeByLabel(let request): send(.answer(request: request, .done))
+    case .allowWipe(let request): send(.answer(request: request, .done))
     case .revocations(let request, let list):
       state.withLock { $0.revocations = list }
       send(.answer(request: request, .done))

@@ -54,6 +54,8 @@ struct PacketFixtureTests {
   @Test("the storage, both ways")
   func storage() throws {
     // kind 10 storage: state 3 (locked), cipher of 0 bytes, root of trust 1 (TPM 2), identity epoch 7, reason of 2 bytes "no"
+    // kind 14 wipe wanted: nothing else
+    try expect("01 14", .wipeWanted)
     try expect("01 10 03 00 01 0000000000000007 02 6e6f", .storage(StorageReport(state: .locked, rootOfTrust: .tpm2, identityEpoch: 7, reason: "no")))
     // kind 90 commit identity: request 11
     try expect("01 90 0000000b", .commitIdentity(request: 11))
@@ -96,7 +98,7 @@ struct PacketFixtureTests {
     // kind 8b destination addresses: request 15, one address of 4 bytes, 192.0.2.1
     try expect("01 8b 0000000f 01 04 c0000201", .destinationAddresses(request: 15, [#require(NetworkAddress("192.0.2.1"))]))
     // kind 8c wipe by label: request 16
-    try expect("01 8c 00000010", .wipeByLabel(request: 16))
+    try expect("01 8c 00000010", .allowWipe(request: 16))
     // kind 8d revocations (a packet of the list's size): request 17, a list of 3 bytes
     try expect("01 8d 00000011 0003 308201", .revocations(request: 17, [0x30, 0x82, 0x01]))
     // kind 91 audit: 10 bytes of device id, an event of 9 bytes: kind 40 (serving), 1 value: a word (2) of 5 bytes, "owned"

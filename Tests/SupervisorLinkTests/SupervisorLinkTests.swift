@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<14, using: &self) {
+    switch Int.random(in: 0..<15, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -77,6 +77,7 @@ extension SeededGenerator {
           nonce: bytes(32...32), evidence: text(120)))
     case 10: destination().map { .destination(DestinationReport(destination: $0, addresses: addresses())) } ?? .phasesComplete
     case 11: .peers(peers())
+    case 13: .wipeWanted
     case 12:
       .storage(
         StorageReport(
@@ -106,7 +107,7 @@ extension SeededGenerator {
         signature: bytes(0...80))
       return statement.map { .statement(request: number32(), $0) } ?? .ready
     case 9: return .destinationAddresses(request: number32(), addresses())
-    case 10: return .wipeByLabel(request: number32())
+    case 10: return .allowWipe(request: number32())
     case 11: return .revocations(request: number32(), bytes(0...11_000))
     case 12:
       let word = pick([AuditWord("a"), AuditWord("a-word-that-is-much-longer-than-any-word-of-a-log-may-be")])

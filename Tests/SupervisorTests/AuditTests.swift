@@ -78,7 +78,7 @@ struct AuditTests {
   private func pressAndWipe() {
     rig.board.fakeGpio.events = [LineEvent(name: "button", value: true, at_us: rig.host.now)]
     rig.turn(most: 20) { rig.board.fakeGpio.events.isEmpty }
-    rig.host.say(.wipeByLabel(request: 7))
+    rig.host.say(.allowWipe(request: 7))
   }
 
   @Test func aWipeIsAnsweredOnceTheLogHasForgotten() {

@@ -148,6 +148,7 @@ final class FakeBoard: Board {
   let lines = [
     LineDescription(name: "relay", role: .output(safe: false)),
     LineDescription(name: "valve", role: .output(safe: true)),
+    LineDescription(name: "status-led", role: .output(safe: false)),
     LineDescription(name: "button", role: .input(debounce_us: 5_000)),
   ]
   var gpio: any Gpio { fakeGpio }

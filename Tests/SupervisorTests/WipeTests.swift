@@ -22,7 +22,7 @@ struct WipeTests {
 
   private func ask() -> RequestOutcome? {
     let before = answers.count
-    rig.host.say(.wipeByLabel(request: 1))
+    rig.host.say(.allowWipe(request: 1))
     rig.turn(most: 20) { answers.count > before }
     return answers.count > before ? answers.last : nil
   }
@@ -65,7 +65,7 @@ struct WipeTests {
   @Test func aRecordWithoutAnAnswerDoesNotBeginItEither() {
     press()
     rig.host.workerRuns = false
-    rig.host.say(.wipeByLabel(request: 1))
+    rig.host.say(.allowWipe(request: 1))
     rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
     #expect(answers == [], "it may be there, so it is tried once more")
     rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
@@ -77,7 +77,7 @@ struct WipeTests {
   @Test func aRecordWhoseAnswerWasLostIsFound() {
     press()
     rig.host.workerRuns = false
-    rig.host.say(.wipeByLabel(request: 1))
+    rig.host.say(.allowWipe(request: 1))
     rig.turn(most: 20) { rig.supervisor.workers.values.contains { $0.job.isStorage } }
     rig.host.workerRuns = true
     rig.run(for: rig.supervisor.limits.commit_us + 2_000_000)
@@ -103,7 +103,7 @@ struct WipeTests {
     rig.board.fakeGpio.events = [LineEvent(name: "button", value: true, at_us: rig.host.now)]
     rig.turn(most: 20) { rig.board.fakeGpio.events.isEmpty }
     rig.host.sent = []
-    rig.host.say(.wipeByLabel(request: 1))
+    rig.host.say(.allowWipe(request: 1))
     rig.run(for: 1_000_000)
     let answers = rig.host.heard.compactMap { if case .answer(_, let outcome) = $0 { outcome } else { nil } }
     #expect(answers == [state == .volatile ? .done : .failed])
@@ -115,7 +115,7 @@ struct WipeTests {
     press()
     rig.host.sent = []
     rig.host.say(.commitIdentity(request: 7))
-    rig.host.say(.wipeByLabel(request: 8))
+    rig.host.say(.allowWipe(request: 8))
     rig.host.say(.commitIdentity(request: 9))
     rig.run(for: 1_000_000)
     #expect(answers == [.done, .done, .done])
@@ -141,10 +141,10 @@ struct WipeTests {
     rig.turn(most: 3) { false }
     let next = rig.restarted()
     #expect(next.supervisor.guardState.grade == .quarantined)
-    #expect(next.ask(.wipeByLabel(request: 1)) == .notPermitted)
+    #expect(next.ask(.allowWipe(request: 1)) == .notPermitted)
     next.board.fakeGpio.events = [LineEvent(name: "button", value: true, at_us: next.host.now)]
     next.turn(most: 20) { next.board.fakeGpio.events.isEmpty }
-    #expect(next.ask(.wipeByLabel(request: 2)) == .done)
+    #expect(next.ask(.allowWipe(request: 2)) == .done)
     #expect(next.run(for: 20_000_000) == .restart(reason: "the device is wiped"))
     #expect(next.beliefs.belief == nil)
     // In a quarantine that began since, the evidence stays.

@@ -14,4 +14,16 @@ extension Device {
       log.append(.notice, source: "core", "\(caller) released the device to a new owner: it is wiped")
     }
   }
+
+  /// owned → provisioned, by a hand that held the button.
+  ///
+  /// - Parameter order: asks the supervisor, which has seen the hand.
+  func wipeByHand(order: () async throws(Problem) -> Void) async throws(Problem) {
+    _ = try begin([.owned])
+    defer { end() }
+    try await wipe(.button, connection: Self.noConnection) { () async throws(Problem) in
+      try await order()
+      log.append(.notice, source: "core", "the button was held: the device is wiped")
+    }
+  }
 }

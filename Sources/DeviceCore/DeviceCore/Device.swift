@@ -110,6 +110,9 @@ final class Device: Sendable {
   }
 
   /// Calls `handler` after each change of state, with the connection that asked for it.
+  /// Where nobody's request changes the device: the number of no connection.
+  static let noConnection = UInt64.max
+
   func onChange(_ handler: @escaping @Sendable (_ connection: UInt64) -> Void) { changed.withLockedValue { $0 = handler } }
 
   /// Calls `handler` after each change of what it shows that changes nobody's rights: a candidate came or went, or became the credential (`isAdopted`).

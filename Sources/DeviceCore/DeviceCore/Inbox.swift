@@ -16,6 +16,7 @@ final class Inbox: Sendable {
     var destinationFollower: (@Sendable (DestinationReport) -> Void)?
     var peers: PeerDestinations?
     var peersFollower: (@Sendable (PeerDestinations) -> Void)?
+    var wipeFollower: (@Sendable () -> Void)?
   }
   private let introduction = NIOLockedValueBox(Introduction())
   private let endings: AsyncStream<Ending>
@@ -65,6 +66,7 @@ final class Inbox: Sendable {
         state.peers = destinations
         state.peersFollower?(destinations)
       }
+    case .wipeWanted: introduction.withLockedValue { $0.wipeFollower }?()
     }
   }
 
@@ -96,6 +98,9 @@ final class Inbox: Sendable {
       if let peers = state.peers { follower(peers) }
     }
   }
+
+  /// Calls `follower`, which must not wait, when somebody at the device wants it wiped.
+  func followHand(_ follower: @escaping @Sendable () -> Void) { introduction.withLockedValue { $0.wipeFollower = follower } }
 
   func ending() async -> Ending? {
     for await ending in endings { return ending }

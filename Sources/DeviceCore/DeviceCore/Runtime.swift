@@ -100,6 +100,15 @@ struct Runtime {
       auditDesk.note($0)
     }
     let statements = StatementDesk(supervisor: supervisor)
+    inbox.followHand {
+      Task {
+        do throws(Problem) {
+          try await device.wipeByHand { () async throws(Problem) in try await statements.askForWipe() }
+        } catch {
+          log.append(.error, source: "core", "the device was not wiped by its button: \(error.detail)")
+        }
+      }
+    }
     let cloudHost = CloudHost(device: device, hub: hub, supervisor: supervisor, threads: threads)
     let cloudLink = CloudLink(device: device.identifier, host: cloudHost, clock: clock)
     let cloudDesk = CloudDesk(

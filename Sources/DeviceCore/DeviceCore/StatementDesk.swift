@@ -39,7 +39,7 @@ struct StatementDesk: Sendable {
     let outcome: RequestOutcome
     do throws(SupervisorError) {
       // It is recorded and written down, by workers, before it is allowed.
-      outcome = try await supervisor.request(deadline_ms: SupervisorClient.commitDeadline_ms) { .wipeByLabel(request: $0) }
+      outcome = try await supervisor.request(deadline_ms: SupervisorClient.commitDeadline_ms) { .allowWipe(request: $0) }
     } catch {
       throw .unavailable("The supervisor could not be asked for a wipe: \(error.reason).")
     }

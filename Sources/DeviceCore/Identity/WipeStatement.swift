@@ -8,6 +8,8 @@ public struct WipeStatement: Codable, Sendable, Equatable {
     case label
     /// An admin of the owner, by a signed statement.
     case owner
+    /// Whoever stood at the device and held its button.
+    case button
   }
   public static let currentVersion = 1
 

@@ -100,8 +100,8 @@ public final class Supervisor {
   /// Whether the watchdog was started by the phase of boot of that name.
   var watchdogRuns = false
   var watchdogFailed = false
-  /// When somebody last stood at the device, as this process itself saw it.
-  var buttonPressed_us: UInt64?
+  /// Who stands at the device.
+  var hand = HandState()
   /// A wipe that is to be recorded, and for which no worker runs yet.
   var awaitingWipe: WipeOrder?
   /// When the machine restarts because the device is wiped.
@@ -212,6 +212,8 @@ public final class Supervisor {
     checkDecay(now_us: now_us)
     checkEgress(now_us: now_us)
     checkWithdrawal(now_us: now_us)
+    showHold(now_us: now_us)
+    wipeByHandIfDue(now_us: now_us)
     applyRulesIfDue(now_us: now_us)
     if host.takeEndRequest() {
       say(.notice, "asked to end")
@@ -250,13 +252,13 @@ public final class Supervisor {
 
   /// Until the next thing that has a time; at most `longestWait_ms`, so the rest is only looked at late by that much.
   private func timeToNextDue_ms() -> UInt32 {
-    let due_us: UInt64
+    let now_us = host.now_us()
+    var left_us = hand.hold.next_us(now_us: now_us) ?? .max
     switch state {
-    case .none(let notBefore_us): due_us = notBefore_us
-    case .leaving(_, let since_us): due_us = later(since_us, by: limits.leaving_us)
-    case .alive, .dying: return limits.longestWait_ms
+    case .none(let notBefore_us): left_us = min(left_us, elapsed_us(since: now_us, now: notBefore_us))
+    case .leaving(_, let since_us): left_us = min(left_us, elapsed_us(since: now_us, now: later(since_us, by: limits.leaving_us)))
+    case .alive, .dying: break
     }
-    let left_us = elapsed_us(since: host.now_us(), now: due_us)
     // Rounded up, or the last millisecond would be a busy loop.
     return min(limits.longestWait_ms, UInt32(clamping: left_us / 1_000).successor)
   }

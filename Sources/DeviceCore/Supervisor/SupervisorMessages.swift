@@ -84,7 +84,7 @@ extension Supervisor {
       if let outcome = commitIdentity(request) { tell(.answer(request: request, outcome)) }
     case .destinationAddresses(let request, let addresses):
       if let outcome = takeAddresses(addresses, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
-    case .wipeByLabel(let request):
+    case .allowWipe(let request):
       if let outcome = allowWipe(request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .revocations(let request, let list):
       if let outcome = take(revocations: list, request: request) { tell(.answer(request: request, outcome)) }
@@ -107,6 +107,11 @@ extension Supervisor {
     guard let line = board.lines.first(where: { $0.name == name.text }), case .output = line.role else { return .unknownName }
     // In quarantine every output keeps its safe value, whatever is asked.
     guard guardState.grade < .quarantined else { return .notInThisGrade }
+    if name.text == SupervisorPacket.presenceLight {
+      hand.wanted = value
+      // Shown once the hand has left the button.
+      guard hand.shown == nil else { return .done }
+    }
     do throws(BoardError) {
       try board.gpio.set(name.text, to: value)
       return .done
@@ -183,7 +188,7 @@ extension Supervisor {
     do throws(BoardError) {
       for event in try board.gpio.takeEvents() {
         guard let name = ShortName(event.name) else { continue }
-        if name.text == SupervisorPacket.presenceLine, event.value { buttonPressed_us = host.now_us() }
+        if name.text == SupervisorPacket.presenceLine { buttonChanged(event, now_us: host.now_us()) }
         tell(.input(name: name, value: event.value, at_us: event.at_us))
       }
     } catch {

@@ -20,19 +20,19 @@ struct WipeOrder {
 }
 
 extension Supervisor {
-  /// Whether the runtime may wipe the device by its label. Whether the label was proved is the runtime's word; that somebody stands at the device is
-  /// seen here. Nothing is gained by a runtime that lies: it has the owner's files in its hands anyway, and cannot keep the pin.
-  ///
-  /// A quarantine of this start of the machine keeps the evidence for the owner. After a restart whoever holds the label and stands at the device gets it back,
-  /// wiped: else an owner who is lost would leave it in quarantine for ever.
+  /// Whether the runtime may wipe the device by its label or its button. Whether the label was proved is the runtime's word; that somebody stands at the
+  /// device is seen here. Nothing is gained by a runtime that lies: it has the owner's files in its hands anyway, and cannot keep the pin.
   ///
   /// The machine starts anew a moment later, whatever the runtime did: the owner that is pinned, the broker and the grade belong to the life before.
   /// `nil`: it is answered later.
   func allowWipe(_ request: UInt32, now_us: UInt64) -> RequestOutcome? {
-    guard guardState.grade < .quarantined || (guardState.grade == .quarantined && guardState.isFromBefore) else { return .notInThisGrade }
-    guard let buttonPressed_us, elapsed_us(since: buttonPressed_us, now: now_us) <= limits.presence_us else { return .notPermitted }
-    self.buttonPressed_us = nil
-    return order(WipeOrder(request: request, start: startCount, word: AuditWord("label"), why: "wiped by its label"), now_us: now_us)
+    guard isWipeByHandAllowed else { return .notInThisGrade }
+    guard let pressed_us = hand.pressed_us, elapsed_us(since: pressed_us, now: now_us) <= limits.presence_us else { return .notPermitted }
+    hand.pressed_us = nil
+    let isByButton = hand.wipeWantedUntil_us != nil
+    hand.wipeWantedUntil_us = nil
+    let (word, what) = isByButton ? (AuditWord("button"), "button") : (AuditWord("label"), "label")
+    return order(WipeOrder(request: request, start: startCount, word: word, why: "wiped by its \(what)"), now_us: now_us)
   }
 
   /// `nil`: it is answered once the record is durable.

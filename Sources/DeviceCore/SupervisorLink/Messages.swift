@@ -253,6 +253,9 @@ public enum SupervisorMessage: Hashable, Sendable {
   case storage(StorageReport)
   /// Where peers may be reached, at the start where there are any and after each change.
   case peers(PeerDestinations)
+  /// Somebody held the button until the light was steady and let go then: the device is to be wiped. A runtime that does not ask for it (`allowWipe`) is
+  /// not waited for.
+  case wipeWanted
 }
 
 /// What became of a request.
@@ -297,9 +300,9 @@ public enum RuntimeMessage: Hashable, Sendable {
   case statement(request: UInt32, SignedStatement)
   /// What DNS says of the declared name: 1 to 4 addresses.
   case destinationAddresses(request: UInt32, [NetworkAddress])
-  /// Somebody proved the label of a device that the supervisor knows an owner of: may it be wiped? Done only shortly after the button was pressed, as
-  /// it saw it; the machine restarts soon after that, and with it goes the pinned owner.
-  case wipeByLabel(request: UInt32)
+  /// Somebody proved the label of a device that the supervisor knows an owner of, or held its button: may it be wiped? Done only shortly after the button
+  /// was pressed, as it saw it; the machine restarts soon after that, and with it goes the pinned owner.
+  case allowWipe(request: UInt32)
   /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
   case revocations(request: UInt32, [UInt8])
   /// Keep what lies in the identity folder now. Done is answered when it is durable, or at once where nothing outlives this boot.

@@ -71,8 +71,8 @@ extension SupervisorPacket {
       writer.uint32(request)
       writer.addresses(addresses)
       return writer.packet()
-    case .wipeByLabel(let request):
-      var writer = PacketWriter(kind: RuntimeKind.wipeByLabel.rawValue)
+    case .allowWipe(let request):
+      var writer = PacketWriter(kind: RuntimeKind.allowWipe.rawValue)
       writer.uint32(request)
       return writer.packet()
     case .revocations(let request, let list):
@@ -147,8 +147,8 @@ extension SupervisorPacket {
       return .statement(request: request, statement)
     case .destinationAddresses:
       return .destinationAddresses(request: try reader.uint32("request"), try reader.addresses("addresses"))
-    case .wipeByLabel:
-      return .wipeByLabel(request: try reader.uint32("request"))
+    case .allowWipe:
+      return .allowWipe(request: try reader.uint32("request"))
     case .revocations:
       return .revocations(request: try reader.uint32("request"), try reader.longBytes("list", maximum: maximumRevocationsBytes))
     case .commitIdentity:

@@ -84,6 +84,8 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: SupervisorKind.peers.rawValue)
       writer.bytes(destinations.encoded, maximum: PeerDestinations.encodedMaximum_bytes)
       return writer.packet()
+    case .wipeWanted:
+      return PacketWriter(kind: SupervisorKind.wipeWanted.rawValue).packet()
     }
   }
 
@@ -159,6 +161,8 @@ extension SupervisorPacket {
           rootOfTrust: try reader.choice("rootOfTrust", RootOfTrustReport.Kind.self),
           identityEpoch: try reader.uint64("identityEpoch"),
           reason: try reader.text("reason", maximum: StorageReport.reasonMaximum_bytes)))
+    case .wipeWanted:
+      return .wipeWanted
     case .peers:
       guard let destinations = PeerDestinations(encoded: try reader.bytes("destinations", maximum: PeerDestinations.encodedMaximum_bytes)) else {
         throw LinkError("packet-field", "destinations: not the one form of addresses and ports")

@@ -20,6 +20,8 @@ public enum SupervisorPacket {
   public static let maximumDetailBytes = 96
   /// The input line whose press says that somebody stands at the device.
   public static let presenceLine = "button"
+  /// The output line whose light answers who holds the button.
+  public static let presenceLight = "status-led"
   /// Bytes of text that say why a grade was raised.
   public static let maximumEvidenceBytes = 120
   /// Bytes of a revocation list: some 270 certificates.
@@ -28,10 +30,11 @@ public enum SupervisorPacket {
   enum SupervisorKind: UInt8 {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
     case storage = 0x10
+    case wipeWanted = 0x14
   }
   enum RuntimeKind: UInt8 {
     case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses
-    case wipeByLabel
+    case allowWipe
     case revocations
     case commitIdentity = 0x90
     case audit = 0x91

@@ -144,6 +144,9 @@ final class FakeBoard: Board {
     fakePolicy = FakePolicy(journal: journal)
   }
 
+  var crashRecords: [String] = []
+  func takeCrashRecords() throws(BoardError) -> [String] { crashRecords }
+
   let name = "fake"
   let lines = [
     LineDescription(name: "relay", role: .output(safe: false)),

@@ -19,6 +19,9 @@ struct EarlyMount {
   /// Where only the memory of this boot may hold what the runtime keeps.
   static let runtimeFolder = "/run/haechi"
 
+  /// Where the records of crashed kernels appear.
+  static let crashFolder = "/sys/fs/pstore"
+
   /// Nothing that is mounted holds programs, and nothing but /dev holds device nodes.
   private static let plain = MS_NOSUID | MS_NOEXEC | MS_NODEV
 
@@ -43,7 +46,7 @@ struct EarlyMount {
       EarlyMount(phase: "mount-run", type: "tmpfs", target: "/run", flags: plain, options: "mode=0755,size=4m,nr_inodes=256", isEssential: true),
       // The last words of a kernel that crashed; only where a driver keeps them.
       EarlyMount(
-        phase: "mount-pstore", type: "pstore", target: "/sys/fs/pstore", flags: plain, options: "", isEssential: false, wantedFolder: "/sys/fs/pstore"),
+        phase: "mount-pstore", type: "pstore", target: crashFolder, flags: plain, options: "", isEssential: false, wantedFolder: crashFolder),
       // Boot slots and the Secure Boot state, when UEFI started us. Read-only: what switches slots makes it writable for that moment.
       EarlyMount(
         phase: "mount-efivars", type: "efivarfs", target: "/sys/firmware/efi/efivars", flags: plain | MS_RDONLY, options: "", isEssential: false,

@@ -116,6 +116,8 @@ public final class LinuxBoard: Board {
     }
   }
 
+  public func takeCrashRecords() throws(BoardError) -> [String] { try CrashRecords(folder: EarlyMount.crashFolder).take() }
+
   /// Resets the machine. Where the kernel refuses, PID 1 ends: the kernel then panics, which resets the machine too.
   public func restart() -> Never {
     _ = haechi_machine_restart()

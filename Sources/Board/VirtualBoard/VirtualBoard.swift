@@ -57,6 +57,9 @@ public final class VirtualBoard: Board {
     ]
   }
 
+  /// A host's kernel is not the device's.
+  public func takeCrashRecords() throws(BoardError) -> [String] { [] }
+
   /// A host process has nobody to reset it.
   public var watchdog: (any WatchdogTimer)? { nil }
   public var runtimeIdentityFolder: String { folder + "/identity" }

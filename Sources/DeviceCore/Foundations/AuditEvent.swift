@@ -53,6 +53,8 @@ public struct AuditEvent: Hashable, Sendable {
     case unwritable
     /// So many entries were asked for too fast to be kept.
     case withheld
+    /// The kernel crashed so often since the boot before, by the records that it left.
+    case kernelCrashed
     // What the runtime tells.
     /// It serves: the life-cycle state.
     case serving = 64
@@ -93,6 +95,7 @@ public struct AuditEvent: Hashable, Sendable {
       case .exported: "exported"
       case .unwritable: "unwritable"
       case .withheld: "withheld"
+      case .kernelCrashed: "kernel-crashed"
       case .serving: "serving"
       case .provisioned: "provisioned"
       case .claimed: "claimed"

@@ -29,6 +29,8 @@ extension Supervisor {
           return .failed(error.description)
         }
       },
+      // They lie outside the encrypted volume: never for longer than until here.
+      Phase("crash-records") { [self] in takeCrashRecords() },
       // In a worker: a TPM takes its time, and the runtime need not wait for it.
       Phase("root-of-trust") { [self] in askRootOfTrust() },
       Phase("storage") { [self] in openStorage() },
@@ -89,6 +91,18 @@ extension Supervisor {
       }
     }
     return started ? .done : .failed("its worker could not be started")
+  }
+
+  private func takeCrashRecords() -> Phase.Result {
+    do throws(BoardError) {
+      let records = try board.takeCrashRecords()
+      guard !records.isEmpty else { return .done }
+      for record in records { say(.error, "the kernel crashed: \(record)") }
+      note(AuditEvent(.kernelCrashed, .number(UInt64(records.count))))
+      return .done
+    } catch {
+      return .failed(error.description)
+    }
   }
 
   func pauseBeforeRestart() {

@@ -127,3 +127,15 @@ def test_load_options_of_a_planted_boot_entry_have_no_effect(copy, tmp_path):
         assert b"Boot0099" in machine.serial()
         assert b"Linux" not in machine.serial()
         Owner(machine).provision()
+
+
+def test_the_last_words_of_a_crashed_kernel_are_told_once_and_removed():
+    with Machine("debug", boot="uefi", tpm=True, serial_on_stdio=True) as machine:
+        machine.wait_until_it_listens(300)
+        # The kernel is told to end where memory does, and memory ends.
+        machine.type("echo 2 > /proc/sys/vm/panic_on_oom; tail /dev/zero\n")
+        told = "the kernel crashed: Kernel panic - not syncing: Out of memory"
+        wait_for("the kernel's last words", lambda: told in machine.serial_text, 300)
+        machine.wait_until_it_listens(300)
+        assert machine.serial_text.count(told) == 1
+        assert machine.shell("ls /sys/fs/pstore; ls /sys/firmware/efi/efivars | grep dump-type") == ""

@@ -12,6 +12,10 @@ from owner import Owner
 PIECE, OVERLAP = 1 << 20, 256
 
 
+# Said to the device through its API, each in a place of its own: a binding, a member's name, a path, a header, a body.
+SAID = {word: f"canary-{word}".encode() for word in ("broker", "member", "path", "header", "body")}
+
+
 def holds(path: Path, canaries: dict[str, bytes]) -> dict[str, int]:
     """Where each canary lies in a file, for those that are there."""
     found = {}
@@ -31,7 +35,7 @@ def canaries(owner: Owner) -> dict[str, bytes]:
     certificate = (owner.home / "owner/members/operator.pem").read_text()
     der = subprocess.run(["openssl", "x509", "-outform", "der"], input=certificate.encode(), capture_output=True, check=True).stdout
     authority = subprocess.run(["openssl", "x509", "-outform", "der", "-in", str(owner.authority)], capture_output=True, check=True).stdout
-    return {
+    return SAID | {
         "a private key in PEM": b"PRIVATE KEY",
         "the serial number": b"TEST-1",
         "the member's certificate": der[:64],
@@ -40,6 +44,20 @@ def canaries(owner: Owner) -> dict[str, bytes]:
         "a field of the state": b"operationalChain",
         "the name of a key file": b"device.key",
     }
+
+
+def say_canaries(owner: Owner):
+    """Names, credentials and requests, so that what keeps any of them has it: the binding, the list of revocations, the logs."""
+    owner.bind("canary-broker.example:8883", str(owner.authority))
+    owner.run("member", "add", "canary-member", "--role", "viewer")
+    owner.run("status", "--as", "canary-member")
+    owner.run("member", "revoke", "canary-member")
+    certificate, key = owner.credentials
+    ask = ["curl", "--silent", "--insecure", "--cert", str(certificate), "--key", str(key), "--header", "X-Word: canary-header"]
+    for more in (["canary-path"], ["actuators/relay", "--request", "PUT", "--data", '{"canary-body": "canary-body"}']):
+        subprocess.run([*ask, f"https://{owner.address}/v1/{more[0]}", *more[1:]], capture_output=True, check=True)
+    log = "\n".join(owner.log())
+    assert "canary-member" in log or "canary-path" in log, log
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +70,7 @@ def pulled(tmp_path_factory):
         before = owner.json("status")
         assert before["storage"] == {"state": "open", "cipher": "aes-xts-plain64", "rootOfTrust": "tpm2"}
         identity = owner.json("info")["deviceId"]
+        say_canaries(owner)
         machine.process.kill()
     return device, owner, identity
 

@@ -4,7 +4,7 @@ import OperatorKit
 struct CloudCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cloud", abstract: "The one broker that a device speaks to, and what arrives there.",
-    subcommands: [CloudBind.self, CloudStatus.self, CloudWatchCommand.self, CloudSend.self])
+    subcommands: [CloudBind.self, CloudStatus.self, CloudWatchCommand.self, CloudSend.self, CloudErase.self])
 }
 
 /// Which broker a device shall be bound to, where that may be left out.

@@ -59,6 +59,41 @@ struct CloudWatchCommand: HaechiCommand {
   }
 }
 
+struct CloudErase: HaechiCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "erase", abstract: "Be the cloud that forgets devices that are wiped, until Ctrl-C.",
+    discussion: """
+      A device that is about to be wiped asks its cloud to erase what it holds, and its receipt says whether that was confirmed. This \
+      command takes away what the broker retains of the device and confirms it; a cloud that stores more does the same in a service of its own.
+      """)
+  @Option(name: .long, help: ArgumentHelp("End after this many devices, for scripts.", valueName: "n"))
+  var count: Int?
+  @OptionGroup var options: BrokerOptions
+  var wantsJSON: Bool { options.common.json }
+
+  func validate() throws {
+    if let count, count < 1 { throw ValidationError("--count needs a number of at least 1.") }
+  }
+
+  func execute() async throws {
+    let access = try options.open()
+    let ending = leavingOnInterrupt()
+    defer { ending.cancel() }
+    let names = try access.deviceNames()
+    var left = count
+    let erased = access.eraseOnRequest { trouble in
+      Terminal.standardError.line("haechi: \(printable(trouble.reason)); trying again")
+    }
+    for try await device in erased {
+      try show(device, json: wantsJSON, ["forgot \(names[device.deviceId] ?? device.deviceId), and told it so"])
+      if let number = left {
+        left = number - 1
+        if number == 1 { return }
+      }
+    }
+  }
+}
+
 struct CloudSend: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "send", abstract: "Switch an output on or off by a command over the broker.",

@@ -92,6 +92,72 @@ import Testing
     #expect(watcher.mqtt.closeAndWait())
   }
 
+  @Test("the cloud is asked to erase what it holds, confirms it, and hears nothing more of the device") func erasure() async throws {
+    let world = try CloudWorld()
+    let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)
+    let watcher = try await watcher(world, broker)
+    let bench = try Bench(world)
+    #expect(await bench.link.askForErasure(limit_ms: 10_000) == nil, "there is no cloud")
+    try bench.bind(broker.port)
+    #expect(await bench.link.askForErasure(limit_ms: 10_000) == false, "it is not connected")
+    bench.link.stay()
+    bench.run()
+    try await bench.connected()
+    try await eventually("its status arrives") { watcher.messages.contains { $0.topic == bench.topic("status") } }
+
+    let link = bench.link
+    let asked = Task { await link.askForErasure(limit_ms: 60_000) }
+    try await eventually("it asks") { watcher.messages.contains { $0.topic == bench.topic("erase") } }
+    let question = try #require(watcher.messages.last { $0.topic == bench.topic("erase") })
+    #expect(question.properties.responseTopic == bench.topic("erased") && question.properties.correlationData?.count == 16)
+    #expect(!link.publishReading(reading(1)), "nothing is sent that would have to be erased again")
+    func answer(_ payload: String, _ correlation: [UInt8]?) {
+      _ = watcher.mqtt.publish(
+        MQTTMessage(topic: bench.topic("erased"), payload: Array(payload.utf8), properties: MQTTProperties(correlationData: correlation)))
+    }
+    // What is no answer to this question is none.
+    answer(#"{"erased":true}"#, nil)
+    answer(#"{"erased":true}"#, [UInt8](repeating: 1, count: 16))
+    answer("{}", question.properties.correlationData)
+    answer(String(repeating: " ", count: 300) + #"{"erased":true}"#, question.properties.correlationData)
+    answer("\u{1}", question.properties.correlationData)
+    answer(#"{"erased":true}"#, question.properties.correlationData)
+    #expect(await asked.value == true)
+    await bench.end()
+    // What the broker had retained of it is gone, and nothing has taken its place.
+    let late = try TestClient(world, world.person("watcher"), MQTTConfiguration(clientIdentifier: "late"))
+    try await late.join(broker.port)
+    try await late.subscribe("haechi/#")
+    try await late.subscribe("haechi/none")
+    #expect(late.messages.isEmpty)
+    #expect(late.mqtt.closeAndWait() && watcher.mqtt.closeAndWait())
+  }
+
+  @Test("a cloud that says no, or nothing, has not confirmed; a device that stays goes on telling") func noErasure() async throws {
+    let world = try CloudWorld()
+    let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)
+    let watcher = try await watcher(world, broker)
+    let bench = try Bench(world)
+    try bench.bind(broker.port)
+    bench.run()
+    try await bench.connected()
+    #expect(await bench.link.askForErasure(limit_ms: 50) == false)
+    let link = bench.link
+    let asked = Task { await link.askForErasure(limit_ms: 60_000) }
+    try await eventually("it asks again") { watcher.messages.count { $0.topic == bench.topic("erase") } == 2 }
+    let question = try #require(watcher.messages.last { $0.topic == bench.topic("erase") })
+    _ = watcher.mqtt.publish(
+      MQTTMessage(
+        topic: bench.topic("erased"), payload: Array(#"{"erased":false}"#.utf8),
+        properties: MQTTProperties(correlationData: question.properties.correlationData)))
+    #expect(await asked.value == false)
+    link.stay()
+    #expect(link.publishReading(reading(1)))
+    await bench.end()
+    try await eventually("its goodbye arrives") { text(watcher.messages.last { $0.topic == bench.topic("status") }).contains(#""online":false"#) }
+    #expect(watcher.mqtt.closeAndWait())
+  }
+
   @Test("a flood of commands: ten a second are carried out, the rest is told so") func flood() async throws {
     let world = try CloudWorld()
     let broker = try TestBroker(credential: world.broker(), clients: world.owner.certificate)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from broker import Cloud, Listener
 from keyscan import keys
 from machine import BUTTON, Machine, copy_device, wait_for
 from owner import Owner
@@ -166,6 +167,30 @@ def test_no_storage_key_is_left_in_memory_after_a_wipe(sold, tmp_path):
         # The scan finds the keys of the volume that was made since.
         assert len(after) >= 2
         assert before & after == set()
+
+
+def test_the_cloud_erases_what_it_holds_and_the_receipt_says_so():
+    with Machine("release", tpm=True) as machine:
+        owner = Owner(machine.wait_until_it_listens()).provision_and_claim()
+        with Cloud(owner) as cloud:
+            cloud.bind()
+            wait_for("the device to be connected to its broker", lambda: owner.cloud()["state"] == "connected", 180, 1)
+            with Listener(cloud, owner.json("info")["deviceId"]) as listener:
+                listener.wait("the status", "status", lambda message: message.document["online"])
+            broker = ("--broker", f"{cloud.address}:{cloud.port}", "--authority", str(cloud.authority))
+            service = threading.Thread(target=owner.run, args=("cloud", "erase", "--count", "1", *broker), daemon=True)
+            service.start()
+            wait_for("the service to be connected", lambda: " as operator-" in (owner.home / "cloud/log").read_text())
+            # It asks for the devices' questions right then, which the broker does not log.
+            time.sleep(2)
+            owner.run("transfer", "--yes")
+            service.join(60)
+            assert not service.is_alive()
+            statement = wiped(Buyer(owner, machine))
+            assert statement["cloudErasure"] == "confirmed"
+            # Nothing is retained of the device.
+            heard = subprocess.run(cloud.client("mosquitto_sub", "-t", "haechi/#", "-W", "3"), capture_output=True, text=True, timeout=60)
+            assert heard.stdout == ""
 
 
 def test_a_button_that_is_held_until_its_light_is_steady_wipes_the_device():

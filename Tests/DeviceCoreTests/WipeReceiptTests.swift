@@ -63,6 +63,25 @@ import Testing
     #expect(try self.statement(later) == statement)
   }
 
+  @Test("the receipt says what became of the data at the cloud", arguments: [WipeStatement.CloudErasure.confirmed, .unconfirmed, .none])
+  func cloud(_ erasure: WipeStatement.CloudErasure) async throws {
+    let device = try await owned(epoch: 3)
+    let asked = Mutex(0), takenBack = Mutex(0)
+    device.onWipe(
+      Device.Farewell(
+        ask: {
+          asked.withLock { $0 += 1 }
+          return erasure
+        }, takeBack: { takenBack.withLock { $0 += 1 } }))
+    await #expect(throws: Problem.self) {
+      try await device.transfer(connection: 3, caller: "admin ada") { () async throws(Problem) in throw .unavailable("no") }
+    }
+    #expect(takenBack.withLock { $0 } == 1 && device.standing.phase == .owned)
+    try await wipe(device)
+    #expect(asked.withLock { $0 } == 2 && takenBack.withLock { $0 } == 1)
+    #expect(try statement(try await load(epoch: 4)).cloudErasure == erasure)
+  }
+
   @Test func aHandAtTheButtonGetsItsOwnReceipt() async throws {
     let device = try await owned(epoch: 3)
     let former = try #require(device.standing.owner).text

@@ -47,6 +47,35 @@ import Testing
       ])
   }
 
+  @Test func aDeviceThatAsksIsForgotten() async throws {
+    let broker = try TestBroker()
+    try await broker.start()
+    let device = try TestCloudDevice(broker)
+    try await device.waitUntilReady()
+    device.publish("status", #"{"online":true}"#, isRetained: true)
+    let access = try broker.access("ada")
+    let forgotten = Task {
+      for try await erased in access.eraseOnRequest() { return erased.deviceId }
+      return ""
+    }
+    // Asked until the cloud listens.
+    for _ in 0..<400 where device.answers.isEmpty {
+      // Not for another, and not without a question that an answer could be to.
+      device.publish("erase", "{}", replyTo: "haechi/0011/erased", correlation: [1])
+      device.publish("erase", "{}", replyTo: "haechi/\(device.identifier)/erased")
+      device.publish("erase", "{}", replyTo: "haechi/\(device.identifier)/erased", correlation: [7, 7])
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    #expect(try await forgotten.value == device.identifier.text)
+    #expect(!device.answers.isEmpty)
+    for answer in device.answers {
+      #expect(answer.properties.correlationData == [7, 7] && String(decoding: answer.payload, as: UTF8.self) == #"{"erased":true}"#)
+    }
+    device.publish("later/thing", "x", isRetained: true)
+    // Nothing that was retained is shown any more.
+    #expect(try await first(try broker.access("grace"))?.topic == "haechi/\(device.identifier)/later/thing")
+  }
+
   @Test func aCommandIsAnswered() async throws {
     let broker = try TestBroker()
     try await broker.start()

@@ -45,7 +45,7 @@ final class TestBroker {
     try KeyFiles.write(serverKey, to: folder.path + "/server.key")
     let rights = """
       pattern write haechi/%u/#
-      pattern read haechi/%u/command/#
+      pattern read haechi/%u/command/#\npattern read haechi/%u/erased
       user ada
       topic readwrite haechi/#
       user grace
@@ -153,6 +153,7 @@ final class TestCloudDevice: Sendable {
   private let client: MQTTClient
   private let broker: (address: NetworkAddress, port: UInt16)
   private let isReady = Mutex(false)
+  private let answered = Mutex<[MQTTMessage]>([])
 
   /// - Parameter answer: the content type and body of the answer to a command; nil to give none.
   init(_ broker: TestBroker, answer: (@Sendable (MQTTMessage) -> (type: String, body: String)?)? = nil) throws {
@@ -166,17 +167,21 @@ final class TestCloudDevice: Sendable {
     let (events, event) = AsyncStream.makeStream(of: MQTTEvent.self)
     client = try MQTTClient(MQTTConfiguration(clientIdentifier: identifier.text), tls: tls) { event.yield($0) }
     let filter = "haechi/\(identifier)/command/+"
+    let erased = "haechi/\(identifier)/erased"
     // Ends with the client, whose last event it is.
     Task { [weak self] in
       for await event in events {
         guard let self else { return }
         switch event {
-        case .connected: _ = client.subscribe(filter)
-        case .subscribed: isReady.withLock { $0 = true }
+        case .connected:
+          _ = client.subscribe(erased)
+          _ = client.subscribe(filter)
+        case .subscribed(let subscribed, _): if subscribed == filter { isReady.withLock { $0 = true } }
         case .disconnected, .refused:
           isReady.withLock { $0 = false }
           try? await Task.sleep(for: .milliseconds(50))
           connect()
+        case .message(let message) where message.topic == erased: answered.withLock { $0.append(message) }
         case .message(let command):
           guard let topic = command.properties.responseTopic, let (type, body) = answer?(command) else { continue }
           _ = client.publish(
@@ -203,8 +208,14 @@ final class TestCloudDevice: Sendable {
     Issue.record("the device never reached the broker")
   }
 
+  /// What came as answers to its wish to be forgotten.
+  var answers: [MQTTMessage] { answered.withLock { $0 } }
+
   /// Publishes below the device's own topic; lost where there is no connection.
-  func publish(_ topic: String, _ body: String, isRetained: Bool = false) {
-    _ = client.publish(MQTTMessage(topic: "haechi/\(identifier)/\(topic)", payload: Array(body.utf8), isRetained: isRetained))
+  func publish(_ topic: String, _ body: String, isRetained: Bool = false, replyTo: String? = nil, correlation: [UInt8]? = nil) {
+    _ = client.publish(
+      MQTTMessage(
+        topic: "haechi/\(identifier)/\(topic)", payload: Array(body.utf8), isRetained: isRetained,
+        properties: MQTTProperties(responseTopic: replyTo, correlationData: correlation)))
   }
 }

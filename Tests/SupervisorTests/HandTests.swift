@@ -29,7 +29,7 @@ struct HandTests {
     button(true)
     rig.run(for: duration_us)
     button(false)
-    return rig.run(for: 8_000_000)
+    return rig.run(for: 10_000_000)
   }
 
   private var isWanted: Bool { rig.host.heard.contains(.wipeWanted) }
@@ -79,7 +79,7 @@ struct HandTests {
     button(false)
     #expect(isWanted && rig.board.fakeStorage.records == 0)
     #expect(rig.ask(.allowWipe(request: 5)) == .done)
-    let verdict = rig.run(for: 8_000_000)
+    let verdict = rig.run(for: 10_000_000)
     #expect(verdict == .restart(reason: "the device is wiped") && rig.board.fakeStorage.records == 1)
     #expect(rig.audit.events(.wiped) == [AuditEvent(.wiped, .word(AuditWord("button")))])
     rig.supervisor.shutDown(verdict)
@@ -92,7 +92,7 @@ struct HandTests {
     rig.run(for: 12_000_000)
     if !isAlive { rig.host.crash(.killed(signal: 9)) }
     button(false)
-    let verdict = rig.run(for: 8_000_000)
+    let verdict = rig.run(for: 10_000_000)
     #expect(verdict == .restart(reason: "the device is wiped") && rig.board.fakeStorage.records == 1)
     #expect(said("does not take part"))
     rig.supervisor.shutDown(verdict)

@@ -88,7 +88,7 @@ def rights(people):
 
     A pattern counts for everybody, and %u is who the certificate says it is: nobody can act under another's name.
     """
-    lines = ["pattern write haechi/%u/#", "pattern read haechi/%u/command/#"]
+    lines = ["pattern write haechi/%u/#", "pattern read haechi/%u/command/#", "pattern read haechi/%u/erased"]
     for name in sorted(people):
         # A viewer must not be able to do over the cloud what the device refuses him.
         access = "read" if people[name] == "viewer" else "readwrite"

@@ -76,6 +76,14 @@ struct CloudMessages: Sendable {
     message(topics.status, StatusDocument(online: isOnline, grade: grade.word, time: rfc3339(time_s)), schema: "haechi.status.v1", isRetained: true)
   }
 
+  /// Nothing is retained of a device that was wiped (MQTT 5, 3.3.1.3: an empty retained message takes the one before away).
+  var statusTakenBack: MQTTMessage? { MQTTMessage(topic: topics.status, payload: [], isRetained: true) }
+
+  /// The device is about to be wiped: what is held of it is to be erased. The answer repeats the correlation data.
+  func erasure(time_s: Int64, correlation: [UInt8]) -> MQTTMessage? {
+    message(topics.erase, EraseDocument(time: rfc3339(time_s)), schema: "haechi.erase.v1", replyTo: topics.erased, correlationData: correlation)
+  }
+
   /// What the broker says of a device that is gone without a word.
   var will: MQTTMessage? { message(topics.status, StatusDocument(online: false), schema: "haechi.status.v1", isRetained: true) }
 
@@ -93,13 +101,13 @@ struct CloudMessages: Sendable {
   /// nil where a document cannot be written: a value that is no number in JSON.
   private func message(
     _ topic: String, _ document: some Encodable, contentType: String = "application/json", schema: String? = nil, expiry_s: UInt32? = nil,
-    isRetained: Bool = false, correlationData: [UInt8]? = nil
+    isRetained: Bool = false, replyTo: String? = nil, correlationData: [UInt8]? = nil
   ) -> MQTTMessage? {
     guard let payload = try? jsonText(document) else { return nil }
     return MQTTMessage(
       topic: topic, payload: payload, isRetained: isRetained,
       properties: MQTTProperties(
-        contentType: contentType, messageExpiry_s: expiry_s, correlationData: correlationData,
+        contentType: contentType, messageExpiry_s: expiry_s, responseTopic: replyTo, correlationData: correlationData,
         user: schema.map { [MQTTUserProperty(name: "schema", value: $0)] } ?? []))
   }
 }
@@ -127,6 +135,10 @@ private struct StatusDocument: Encodable {
   let online: Bool
   var grade: String?
   var time: String?
+}
+
+private struct EraseDocument: Encodable {
+  let time: String
 }
 
 private struct ActuatorDocument: Encodable {

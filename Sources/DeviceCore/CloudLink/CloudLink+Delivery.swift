@@ -8,7 +8,8 @@ extension CloudLink {
   func sendDue() {
     state.withLockedValue { state in
       if let presence = state.presence, presence.delivery.isDue {
-        let message = messages.status(isOnline: presence.isOnline, grade: presence.grade, time_s: clock.now_s())
+        let message =
+          presence.isForgotten ? messages.statusTakenBack : messages.status(isOnline: presence.isOnline, grade: presence.grade, time_s: clock.now_s())
         guard let delivery = Self.deliver(message, &state) else { return }
         state.presence?.delivery = delivery
       }

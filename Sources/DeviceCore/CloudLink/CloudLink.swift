@@ -30,6 +30,8 @@ public final class CloudLink: Sendable {
   struct PendingStatus {
     let isOnline: Bool
     let grade: Grade
+    /// Instead of the two: nothing is to be retained of the device any more.
+    var isForgotten = false
     var delivery = Delivery()
   }
   /// How far a message is that is sent until the broker has it.
@@ -65,6 +67,9 @@ public final class CloudLink: Sendable {
     /// Status and events that are on the way.
     var awaited: Set<Sent> = []
     var commandRate = CommandRate()
+    /// The device is about to be wiped.
+    var isLeaving = false
+    var erasure: Erasure?
   }
   struct Told: Equatable {
     let state: CloudState
@@ -135,6 +140,7 @@ public final class CloudLink: Sendable {
         return false
       }
       state.binding = binding
+      if binding != nil { state.isLeaving = false }
       state.addresses = binding?.addresses ?? []
       state.status.destination = binding?.destination
       // What a new broker does wrong is told, also where the one before did the same.
@@ -162,7 +168,7 @@ public final class CloudLink: Sendable {
 
   /// Publishes a reading, where the link is connected and the grade allows it; else it is dropped and counted. Whether it was taken.
   @discardableResult public func publishReading(_ reading: CloudReading) -> Bool {
-    send(messages.reading(reading), isAllowed: { $0.grade < .quarantined })
+    send(messages.reading(reading), isAllowed: { $0.grade < .quarantined && !$0.isLeaving })
   }
 
   /// Publishes an event as soon as the link is connected, and again until the broker has it. The newest 16 are kept.
@@ -223,6 +229,7 @@ public final class CloudLink: Sendable {
   }
 
   private func receive(_ message: MQTTMessage) {
+    guard message.topic != messages.topics.erased else { return takeErasure(message) }
     let (grade, isTimely) = state.withLockedValue { ($0.grade, $0.commandRate.take(now_ms: BootClock.now_ms())) }
     switch readCommand(message, topics: messages.topics) {
     case .refused(let problem, let reply): answer(isTimely ? problem : .tooMany, to: reply)

@@ -254,7 +254,9 @@ final class CloudRunner {
 
   /// The status is sent with the events, and before them: on every connection, because the broker has sent the will of the one before.
   private func tellStatus(_ grade: Grade, isOnline: Bool = true) {
-    link.state.withLockedValue { $0.presence = CloudLink.PendingStatus(isOnline: isOnline, grade: grade) }
+    link.state.withLockedValue {
+      $0.presence = CloudLink.PendingStatus(isOnline: isOnline, grade: grade, isForgotten: !isOnline && $0.isLeaving)
+    }
     link.sendDue()
   }
 

@@ -10,6 +10,9 @@ public struct CloudTopics: Hashable, Sendable {
   public func reading(_ name: String) -> String { "\(root)/reading/\(name)" }
   public var event: String { "\(root)/event" }
   public var status: String { "\(root)/status" }
+  /// Where a device asks to be forgotten, and where it hears that it is.
+  public var erase: String { "\(root)/erase" }
+  public var erased: String { "\(root)/erased" }
   /// The filter that holds every command.
   public var commands: String { "\(commandPrefix)+" }
   var commandPrefix: String { "\(root)/command/" }

@@ -12,6 +12,7 @@ struct StoredWipe: Codable, Equatable {
   var formerOwnerId: String
   /// Of the storage that is to be destroyed; nil where the board keeps nothing that could be.
   var identityEpoch: UInt64?
+  var cloudErasure: WipeStatement.CloudErasure?
 }
 
 /// What the device signed after its last wipe, as the file `receipt.json` holds it.
@@ -29,24 +30,38 @@ extension Device {
   /// owned → provisioned, once `ask` has had the supervisor agree, which restarts the machine soon after. From there on only forward, at the next start if
   /// need be.
   ///
+  /// The cloud is asked first, and whatever it answers the wipe goes on: who may order one may erase there, too.
+  ///
   /// Where the board destroys the storage on its way down, the files are removed now, and the next start ends the wipe: it knows then what became of the
   /// keys. Until then nobody claims the device, as what it would write goes down too.
   func wipe(_ cause: WipeStatement.Cause, connection: UInt64, ask: () async throws(Problem) -> Void) async throws(Problem) {
     let epoch = surroundings.identityEpoch
-    let order = StoredWipe(cause: cause, time_s: clock.now_s(), formerOwnerId: standing.owner?.text ?? "", identityEpoch: epoch)
-    let intent = StoredIntent(kind: .wipe, wipe: order)
+    let farewell = farewell.withLockedValue { $0 }
+    let cloudErasure = await farewell?.ask() ?? .none
+    if cloudErasure == .unconfirmed { log.append(.warning, source: "core", "the cloud did not confirm that it erased what it holds of the device") }
+    let wipe = StoredWipe(
+      cause: cause, time_s: clock.now_s(), formerOwnerId: standing.owner?.text ?? "", identityEpoch: epoch, cloudErasure: cloudErasure)
+    let intent = StoredIntent(kind: .wipe, wipe: wipe)
     var receipt: StoredReceipt?
+    func order() async throws(Problem) {
+      do throws(Problem) {
+        try await ask()
+      } catch {
+        farewell?.takeBack()
+        throw error
+      }
+    }
     if epoch == nil {
-      try await ask()
+      try await order()
       try save { try identityFolder.write(intent) }
       try await surroundings.commitIdentity()
       receipt = try await Device.finishWipe(
-        (identityFolder, stateFolder), order, key: deviceKey, serialNumber: standing.serialNumber, surroundings: surroundings)
+        (identityFolder, stateFolder), wipe, key: deviceKey, serialNumber: standing.serialNumber, surroundings: surroundings)
     } else {
       // The supervisor keeps it in the very record of the wipe: a cut leaves both or neither. An order that it refuses means nothing, as the epoch stays.
       try save { try identityFolder.write(intent) }
       do throws(Problem) {
-        try await ask()
+        try await order()
       } catch {
         try? identityFolder.removeIntent()
         throw error
@@ -124,7 +139,7 @@ extension Device {
     let statement = WipeStatement(
       deviceId: device.text, serialNumber: serialNumber, cause: order.cause, time: rfc3339(order.time_s), formerOwnerId: order.formerOwnerId,
       rootOfTrust: isDestroyed ? surroundings.rootOfTrust : "none", identityEpochBefore: isDestroyed ? order.identityEpoch : nil,
-      identityEpochAfter: isDestroyed ? surroundings.identityEpoch : nil)
+      identityEpochAfter: isDestroyed ? surroundings.identityEpoch : nil, cloudErasure: order.cloudErasure)
     let text = String(decoding: try encodeJSON(statement), as: UTF8.self)
     return StoredReceipt(statement: text, signature: hexadecimal(try key.signature(of: WipeStatement.signedBytes(text))))
   }

@@ -74,6 +74,7 @@ final class Device: Sendable {
   /// Whom the owner has withdrawn: asked in the handshake, at each resumption, and whenever a caller is judged.
   let revocations = RevocationHolder()
   let tickets = SessionTicketKeys()
+  let farewell = NIOLockedValueBox<Farewell?>(nil)
   let state: NIOLockedValueBox<State>
   let grades: GradeHolder
   let renewal = NIOLockedValueBox(RenewalState())
@@ -110,6 +111,15 @@ final class Device: Sendable {
   }
 
   /// Calls `handler` after each change of state, with the connection that asked for it.
+  /// How the owner's cloud hears that the device is about to be wiped.
+  struct Farewell: Sendable {
+    /// Asks it to erase what it holds; returns within seconds.
+    let ask: @Sendable () async -> WipeStatement.CloudErasure
+    /// The device is not wiped after all.
+    let takeBack: @Sendable () -> Void
+  }
+  func onWipe(_ farewell: Farewell) { self.farewell.withLockedValue { $0 = farewell } }
+
   /// Where nobody's request changes the device: the number of no connection.
   static let noConnection = UInt64.max
 

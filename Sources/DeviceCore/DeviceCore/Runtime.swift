@@ -114,6 +114,9 @@ struct Runtime {
     let cloudDesk = CloudDesk(
       folder: stateFolder, ports: configuration.cloudPorts, hub: hub, clock: clock, link: cloudLink)
     cloudHost.onChange(cloudDesk.changed)
+    device.onWipe(
+      Device.Farewell(
+        ask: { (await cloudLink.askForErasure(limit_ms: Self.erasure_ms)).map { $0 ? .confirmed : .unconfirmed } ?? .none }, takeBack: cloudLink.stay))
     let revocationDesk = RevocationDesk(device: device, folder: configuration.stateFolder, supervisor: supervisor, log: log)
     let peerRules = PeerRules(device: device.identifier, ports: configuration.peerPorts, allowsLoopback: configuration.variant == "host")
     let peerDesk = PeerDesk(book: peerBook, device: device, hub: hub, statements: statements, rules: peerRules, group: group, clock: clock)
@@ -267,6 +270,9 @@ struct Runtime {
     }
     return Task.isCancelled ? nil : .failed("the product ended by itself")
   }
+
+  /// What a wipe waits for the cloud: less than the supervisor waits for a runtime whose device's button was held.
+  private static let erasure_ms: UInt64 = 3_000
 
   /// A lock of an hour is written down six times, which a flash memory does not feel.
   private static let lockOutKept_s: Int64 = 600

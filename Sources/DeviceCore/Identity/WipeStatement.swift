@@ -11,6 +11,15 @@ public struct WipeStatement: Codable, Sendable, Equatable {
     /// Whoever stood at the device and held its button.
     case button
   }
+  /// What became of the data at the owner's cloud.
+  public enum CloudErasure: String, Codable, Sendable {
+    /// The device had no cloud.
+    case none
+    /// The cloud said, over its authenticated connection, that it had erased what it held of the device.
+    case confirmed
+    /// It was not reached, or did not say so.
+    case unconfirmed
+  }
   public static let currentVersion = 1
 
   public var version = Self.currentVersion
@@ -26,10 +35,12 @@ public struct WipeStatement: Codable, Sendable, Equatable {
   /// The root of trust's count of the device's lives, before and after: no key that was sealed in an earlier one opens again. Absent without a root of trust.
   public var identityEpochBefore: UInt64?
   public var identityEpochAfter: UInt64?
+  /// The cloud's word to the device; absent where firmware before this one wiped.
+  public var cloudErasure: CloudErasure?
 
   public init(
     deviceId: String, serialNumber: String, cause: Cause, time: String, formerOwnerId: String, rootOfTrust: String, identityEpochBefore: UInt64?,
-    identityEpochAfter: UInt64?
+    identityEpochAfter: UInt64?, cloudErasure: CloudErasure?
   ) {
     self.deviceId = deviceId
     self.serialNumber = serialNumber
@@ -39,6 +50,7 @@ public struct WipeStatement: Codable, Sendable, Equatable {
     self.rootOfTrust = rootOfTrust
     self.identityEpochBefore = identityEpochBefore
     self.identityEpochAfter = identityEpochAfter
+    self.cloudErasure = cloudErasure
   }
 
   /// `haechi-wipe-1`, a zero byte, the text.

@@ -78,8 +78,9 @@ public struct SupervisorLimits: Sendable, Equatable {
 
   /// A press of the button allows a wipe by label for so long: the runtime's own window of 60 s, and what its answer may take.
   public var presence_us: UInt64 = 70_000_000
-  /// The runtime has so long to ask for the wipe that a hand at the button wants: it writes down whose the device was, which takes a flush.
-  public var wipeByRuntime_us: UInt64 = 3_000_000
+  /// The runtime has so long to ask for the wipe that a hand at the button wants: it asks the cloud for at most three seconds to erase what it holds, and writes
+  /// down whose the device was, which takes a flush.
+  public var wipeByRuntime_us: UInt64 = 5_000_000
   /// From the permission to the way down. What the runtime still has to answer it answers within its grace; this is so that it hears of the permission
   /// before it is told to end. What is not done by the restart is done at the next start.
   public var wipe_us: UInt64 = 200_000

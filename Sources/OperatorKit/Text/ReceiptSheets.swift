@@ -14,11 +14,29 @@ extension Sheet {
       "device \(statement.deviceId) signed that it was wiped",
       "  serial number  \(printable(statement.serialNumber))",
       "  former owner   \(printable(statement.formerOwnerId))",
-      "  ordered by     \(statement.cause == .owner ? "an admin of its owner" : "whoever held its label and pressed its button")",
+      "  ordered by     \(orderer(statement.cause))",
       "  at             \(printable(statement.time)), by the device's clock",
       "  keys           \(keys)",
+      "  cloud          \(cloud(statement.cloudErasure))",
       "  maker's CA     \(receipt.makerFingerprint)",
     ]
+  }
+
+  private static func orderer(_ cause: WipeStatement.Cause) -> String {
+    switch cause {
+    case .owner: "an admin of its owner"
+    case .label: "whoever held its label and pressed its button"
+    case .button: "whoever held its button until the light was steady"
+    }
+  }
+
+  private static func cloud(_ erasure: WipeStatement.CloudErasure?) -> String {
+    switch erasure {
+    case .confirmed: "told the device that it erased what it held of it"
+    case .unconfirmed: "did not confirm that it erased what it holds: ask its keeper"
+    case .some(.none): "the device had none"
+    case nil: "not asked by that firmware"
+    }
   }
 
   private static func keeper(_ rootOfTrust: String) -> String {

@@ -77,7 +77,8 @@ class ConfigurationTests(unittest.TestCase):
         text = cloud.rights({"vera": "viewer", "operator": "admin"})
         self.assertEqual(
             text,
-            "pattern write haechi/%u/#\npattern read haechi/%u/command/#\npattern read haechi/%u/erased\n\nuser operator\ntopic readwrite haechi/#\n\n"
+            "pattern write haechi/%u/#\npattern read haechi/%u/command/#\npattern read haechi/%u/erased\n\n"
+            "user operator\ntopic readwrite haechi/#\n\n"
             "user vera\ntopic read haechi/#\n",
         )
 

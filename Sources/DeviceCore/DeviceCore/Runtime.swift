@@ -24,16 +24,21 @@ public func runRuntime(configuration: RuntimeConfiguration, product: any Product
   threads.start()
   let storageThreads = NIOThreadPool(numberOfThreads: 1)
   storageThreads.start()
+  // Started where there is a key that is waited for.
+  let keyThreads = NIOThreadPool(numberOfThreads: 1)
   do {
     try await Runtime(
-      configuration: configuration, product: product, sensors: sensors, group: group, threads: threads, storageThreads: storageThreads
+      configuration: configuration, product: product, sensors: sensors, group: group, threads: threads, storageThreads: storageThreads,
+      keyThreads: keyThreads
     ).run(link: link)
   } catch {
+    try? await keyThreads.shutdownGracefully()
     try? await threads.shutdownGracefully()
     try? await storageThreads.shutdownGracefully()
     try? await group.shutdownGracefully()
     throw error
   }
+  try await keyThreads.shutdownGracefully()
   try await threads.shutdownGracefully()
   try await storageThreads.shutdownGracefully()
   try await group.shutdownGracefully()
@@ -54,6 +59,8 @@ struct Runtime {
   let threads: NIOThreadPool
   /// For what waits for the medium, which must not wait for names.
   let storageThreads: NIOThreadPool
+  /// For what waits for the device's own key, where that lies outside.
+  let keyThreads: NIOThreadPool
 
   func run(link: CInt) async throws {
     let clock = WallClock(floor_s: configuration.clockFloor_s)
@@ -90,7 +97,7 @@ struct Runtime {
     let peerBook = PeerBook(folder: stateFolder.folder, log: log)
     let device = try await Device.load(
       identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, damage: hub.facts.storage.damage,
-      maker: try makerAuthority(), clock: clock, log: log, grades: grades, surroundings: surroundings(supervisor, hub.facts.storage),
+      maker: try makerAuthority(), clock: clock, log: log, grades: grades, surroundings: try surroundings(supervisor, hub.facts),
       admitsPeer: { peerBook.admits($0, isNew: $1) })
     inbox.followButton(device.gate.presence)
     let auditDesk = AuditDesk(
@@ -191,7 +198,8 @@ struct Runtime {
   }
 
   /// The supervisor makes durable what the identity folder holds; where nothing outlives the boot, it says so at once.
-  private func surroundings(_ supervisor: SupervisorClient, _ storage: StorageReport) -> Device.Surroundings {
+  private func surroundings(_ supervisor: SupervisorClient, _ facts: DeviceHub.Facts) throws(RuntimeError) -> Device.Surroundings {
+    let storage = facts.storage
     var surroundings = Device.Surroundings(commitIdentity: { () async throws(Problem) in
       let outcome: RequestOutcome
       do throws(SupervisorError) {
@@ -205,6 +213,20 @@ struct Runtime {
       surroundings.identityEpoch = storage.identityEpoch
       surroundings.rootOfTrust = storage.rootOfTrust.word
     }
+    guard let publicKey = facts.identityKey else { return surroundings }
+    do throws(CryptoError) {
+      surroundings.identityKey = try PrivateKey(outside: try PublicKey(der: publicKey)) { (digest) throws(CryptoError) in
+        do throws(SupervisorError) {
+          return try supervisor.sign(digest)
+        } catch {
+          throw CryptoError(code: error.code, reason: error.reason)
+        }
+      }
+    } catch {
+      throw RuntimeError(code: "identity-key-unusable", reason: "the key that the root of trust keeps for this device cannot be used", cause: error)
+    }
+    keyThreads.start()
+    surroundings.keyThread = KeyThread(keyThreads)
     return surroundings
   }
 

@@ -84,6 +84,15 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: SupervisorKind.peers.rawValue)
       writer.bytes(destinations.encoded, maximum: PeerDestinations.encodedMaximum_bytes)
       return writer.packet()
+    case .identityKey(let publicKey):
+      var writer = PacketWriter(kind: SupervisorKind.identityKey.rawValue)
+      writer.bytes(publicKey, maximum: maximumPublicKeyBytes)
+      return writer.packet()
+    case .signature(let request, let signature):
+      var writer = PacketWriter(kind: SupervisorKind.signature.rawValue)
+      writer.uint32(request)
+      writer.bytes(signature, maximum: SignedStatement.signatureMaximum_bytes)
+      return writer.packet()
     }
   }
 
@@ -164,6 +173,11 @@ extension SupervisorPacket {
         throw LinkError("packet-field", "destinations: not the one form of addresses and ports")
       }
       return .peers(destinations)
+    case .identityKey:
+      return .identityKey(try reader.bytes("publicKey", maximum: maximumPublicKeyBytes))
+    case .signature:
+      return .signature(
+        request: try reader.uint32("request"), try reader.bytes("signature", maximum: SignedStatement.signatureMaximum_bytes))
     }
   }
 }

@@ -26,6 +26,7 @@ final class KeyThread: Sendable {
       return true
     }
     guard isTaken else { return false }
+    // A pool that has ended runs it here and now: the link is closed then, and nothing is waited for.
     threads.submit { [self] _ in
       step()
       waiting.withLockedValue { $0 -= 1 }

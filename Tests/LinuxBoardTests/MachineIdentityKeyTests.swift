@@ -113,10 +113,12 @@
       @Test func whatIsNoHandleOrNoDigestIsRefused() throws {
         let key = try #require(machine.open().identityKey)
         let rootOfTrust = TPM2RootOfTrust()
-        for digest in [[], Array(digest.dropLast()), digest + [0]] {
+        let digests: [[UInt8]] = [[], Array(digest.dropLast()), digest + [0]]
+        for digest in digests {
           #expect(refusal { try rootOfTrust.sign(digest, with: key.handle) } != nil)
         }
-        for handle in [[], [1], Array(key.handle.dropLast()), key.handle + [0], [2] + key.handle.dropFirst()] {
+        let wrong: [[UInt8]] = [[], [1], Array(key.handle.dropLast()), key.handle + [0], [2] + Array(key.handle.dropFirst())]
+        for handle in wrong {
           #expect(refusal { try rootOfTrust.sign(digest, with: handle) }?.code == "storage-damaged")
         }
         // A changed private part, and the key of the store in its place.

@@ -111,14 +111,16 @@ var targets: [Target] = [
     path: "Sources/haechid", swiftSettings: swiftSettings),
 
   tests("Foundations", []),
-  tests("Crypto", ["Foundations"]),
+  // What stands for a TPM that signs.
+  .target(name: "TestChip", dependencies: ["COpenSSL", "Crypto"], path: "Tests/TestChip", swiftSettings: swiftSettings),
+  tests("Crypto", ["TestChip", "Foundations"]),
   tests("Identity", ["Crypto", "Foundations"]),
   // A disk in memory whose power is cut at will, and a random generator that repeats itself.
   .target(name: "TestDisk", dependencies: ["Vault", "Foundations"], path: "Tests/TestDisk", swiftSettings: swiftSettings),
   tests("Audit", ["TestDisk", "Vault", "Crypto", "Identity", "Foundations"]),
   tests("Beliefs", ["TestDisk", "Vault", "Crypto", "Foundations"]),
   tests("Vault", ["TestDisk", "Crypto", "Foundations"]),
-  tests("TLS", ["Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
+  tests("TLS", ["TestChip", "Crypto", "Identity", "Foundations", nioCore, nioPosix, nioEmbedded]),
   tests("MQTT", ["TLS", "Crypto", "Identity", "Foundations", "TestBroker"]),
   tests("CloudLink", ["MQTT", "TLS", "Crypto", "Identity", "Foundations", "TestBroker", nioConcurrency]),
   tests("PeerLink", ["LocalAPI", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioConcurrency]),
@@ -128,7 +130,11 @@ var targets: [Target] = [
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
   tests(
-    "DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
+    "DeviceCore",
+    [
+      "TestChip", "LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix,
+      nioConcurrency,
+    ]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
   // A real mosquitto on loopback, and who may connect to it.
   .target(name: "TestBroker", dependencies: ["MQTT", "TLS", "Identity", "Crypto", "Foundations"], path: "Tests/TestBroker", swiftSettings: swiftSettings),
@@ -138,7 +144,7 @@ var targets: [Target] = [
     path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
-  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi"] + (onDevice ? ["CTss2"] : [])),
+  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi", "COpenSSL"] + (onDevice ? ["CTss2"] : [])),
   tests("Product", ["DeviceCore", "LocalAPI", "SupervisorLink", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 

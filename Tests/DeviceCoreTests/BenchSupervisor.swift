@@ -1,7 +1,9 @@
 import BoardAPI
+import Crypto
 import Foundations
 import Glibc
 import SupervisorLink
+import TestChip
 import Testing
 import VirtualBoard
 
@@ -32,11 +34,20 @@ actor BenchSupervisor {
   private var holdsPeers = false
   /// Set to let requests go unanswered.
   private var isSilent = false
+  /// The device's own key, where it is to lie outside the runtime; nil for one among its files.
+  private let chip: TestChip?
+  /// How signatures are answered, and how many were asked for.
+  private var signatureOutcome = RequestOutcome.done
+  private(set) var signaturesAsked = 0
+  /// Those that are not answered yet, where they are held back.
+  private var heldSignatures: [(request: UInt32, digest: [UInt8])] = []
+  private var holdsSignatures = false
 
   /// The runtime's end of the link.
   nonisolated let runtimeEnd: CInt
 
-  init(folder: String) throws {
+  init(folder: String, chip: TestChip? = nil) throws {
+    self.chip = chip
     var pair: [CInt] = [-1, -1]
     guard socketpair(AF_UNIX, flag(SOCK_SEQPACKET) | flag(SOCK_CLOEXEC), 0, &pair) == 0 else {
       throw SystemCallError("socketpair", number: errno, subject: "bench")
@@ -65,6 +76,7 @@ actor BenchSupervisor {
       send(.line(name: try #require(ShortName(line.name)), isOutput: isOutput, value: try board.gpio.value(of: line.name)))
     }
     send(.storage(storage))
+    if let chip { send(.identityKey(chip.publicKey.der)) }
     send(.link(up: true))
     send(.rootOfTrust(RootOfTrustReport(kind: .development, manufacturer: "bench", secureBootState: [])))
     send(.log(level: .info, at_us: 5, text: "the bench is set"))
@@ -87,6 +99,21 @@ actor BenchSupervisor {
   func press() {
     guard let name = ShortName(SupervisorPacket.presenceLine) else { return }
     for value in [true, false] { send(.input(name: name, value: value, at_us: BootClock.now_us())) }
+  }
+  func answerSignatures(with outcome: RequestOutcome) { signatureOutcome = outcome }
+  /// Answers no request for a signature until this is false again.
+  func holdSignatures(_ holds: Bool) {
+    holdsSignatures = holds
+    let held = heldSignatures
+    heldSignatures = []
+    for (request, digest) in held { sign(digest, request) }
+  }
+  private func sign(_ digest: [UInt8], _ request: UInt32) {
+    guard !holdsSignatures else { return heldSignatures.append((request, digest)) }
+    guard signatureOutcome == .done, let signature = try? chip?.sign(digest) else {
+      return send(.answer(request: request, signatureOutcome == .done ? .refused : signatureOutcome))
+    }
+    send(.signature(request: request, signature))
   }
   func answerRevocations(with outcome: RequestOutcome) { revocationOutcome = outcome }
   func value(of line: String) throws -> Bool { try board.gpio.value(of: line) }
@@ -155,6 +182,9 @@ actor BenchSupervisor {
     case .revocations(let request, let list):
       revocations.append(list)
       send(.answer(request: request, revocationOutcome))
+    case .sign(let request, let digest):
+      signaturesAsked += 1
+      sign(digest, request)
     case .audit(_, let event): audited.append(event)
     case .exportAudit(let request): send(.answer(request: request, .done))
     }

@@ -4,6 +4,7 @@ import DeviceCore
 import Foundations
 import SupervisorLink
 import Synchronization
+import TestChip
 import VirtualBoard
 
 /// A product that does little, so that what a test sees is DeviceCore's.
@@ -42,11 +43,11 @@ final class TestRuntime: Sendable {
 
   init(
     maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = ConnectionLimits(), identity: TestFolder = TestFolder(),
-    folder: TestFolder = TestFolder()
+    folder: TestFolder = TestFolder(), chip: TestChip? = nil
   ) async throws {
     self.identity = identity
     self.folder = folder
-    let supervisor = try BenchSupervisor(folder: board.path)
+    let supervisor = try BenchSupervisor(folder: board.path, chip: chip)
     self.supervisor = supervisor
     let portBox = PortBox()
     self.portBox = portBox

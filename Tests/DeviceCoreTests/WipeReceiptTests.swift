@@ -4,6 +4,7 @@ import Foundations
 import Identity
 import LocalAPI
 import Synchronization
+import TestChip
 import Testing
 
 @testable import DeviceCore
@@ -14,8 +15,8 @@ import Testing
 
   init() throws { bench = try DeviceLifeCycleTests() }
 
-  private func load(epoch: UInt64?) async throws -> Device {
-    try await bench.load(testClock, Device.Surroundings(identityEpoch: epoch, rootOfTrust: epoch == nil ? "none" : "tpm2"))
+  private func load(epoch: UInt64?, key: PrivateKey? = nil) async throws -> Device {
+    try await bench.load(testClock, Device.Surroundings(identityEpoch: epoch, rootOfTrust: epoch == nil ? "none" : "tpm2", identityKey: key))
   }
 
   private func owned(epoch: UInt64?) async throws -> Device {
@@ -126,6 +127,26 @@ import Testing
     #expect(statement.cause == .label && statement.rootOfTrust == "none" && statement.identityEpochAfter == nil)
     #expect(try self.statement(try await load(epoch: nil)) == statement)
     try await bench.claim(device)
+  }
+
+  /// The receipt is the key's own, wherever it lies; a damaged device that is made whole has no file of it either.
+  @Test func aKeyOutsideSignsTheReceipt() async throws {
+    let chip = try TestChip()
+    // Served by nobody here, so that no handshake needs a thread.
+    let device = try await load(epoch: 3, key: chip.outside())
+    try await bench.provision(device)
+    try await bench.claim(device)
+    try await wipe(device)
+    let next = try await load(epoch: 4, key: chip.outside())
+    #expect(try statement(next).deviceId == DeviceIdentifier(publicKeyDigest: chip.publicKey.digest)?.text)
+    #expect(bench.identity.read("device.key") == nil)
+
+    bench.identity.write("{", to: "identity.json")
+    let damaged = try await load(epoch: 4, key: chip.outside())
+    #expect(damaged.standing.phase == .damaged && damaged.identifier == next.identifier)
+    try await bench.provision(damaged)
+    #expect(damaged.standing.phase == .provisioned && bench.identity.read("device.key") == nil)
+    #expect(try await load(epoch: 4, key: chip.outside()).standing.phase == .provisioned)
   }
 
   @Test func aReceiptThatWasChangedOnTheDiskIsDamage() async throws {

@@ -178,11 +178,32 @@ struct IdentFolderTests {
 /// What lies on the disk is read without trust.
 @Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
 struct StorageFormatTests {
-  @Test(arguments: [1, 2, 3] as [UInt64]) func anyBytesAreReadOrRefused(seed: UInt64) {
-    var generator = SeededGenerator(state: seed)
+  private static func content() -> IdentContent {
     var content = IdentContent()
     content.dataEpoch = 7
     content.files = [IdentFile(name: "a", content: [1, 2, 3]), IdentFile(name: "b", content: [])]
+    return content
+  }
+
+  /// A record without a key of the root of trust's is as those of firmware that knew none.
+  @Test func theIdentityKeyFollowsTheFiles() {
+    var content = Self.content()
+    let before = content.encoded()
+    content.identityKey = IdentityKey(publicKey: [0x30, 0x59], handle: [1, 2, 3])
+    #expect(content.encoded() == before + [1, 0, 2, 0x30, 0x59, 0, 3, 1, 2, 3])
+    #expect(IdentContent(decoding: content.encoded()) == content)
+    content.identityKey = IdentityKey(
+      publicKey: [UInt8](repeating: 1, count: IdentityKey.publicKeyMaximum_bytes), handle: [UInt8](repeating: 2, count: IdentityKey.handleMaximum_bytes))
+    #expect(IdentContent(decoding: content.encoded()) == content)
+    for tail in [[2, 0, 1, 1, 0, 1, 1], [1], [1, 0, 0, 0, 1, 1], [1, 0, 1, 1, 0, 0], [1, 0, 1, 1, 0, 1, 1, 0], [1, 0, 200, 1]] as [[UInt8]] {
+      #expect(IdentContent(decoding: before + tail) == nil)
+    }
+  }
+
+  @Test(arguments: [1, 2, 3] as [UInt64], [false, true]) func anyBytesAreReadOrRefused(seed: UInt64, hasKey: Bool) {
+    var generator = SeededGenerator(state: seed)
+    var content = Self.content()
+    if hasKey { content.identityKey = IdentityKey(publicKey: [0x30, 0x59], handle: [1, 2, 3]) }
     let whole = content.encoded()
     #expect(IdentContent(decoding: whole) == content)
     for _ in 0..<5_000 {

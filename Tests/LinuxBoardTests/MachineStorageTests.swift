@@ -17,7 +17,11 @@
         let epoch = machine.open().identityEpoch
         #expect(try machine.vault().value(of: .identityEpoch) == epoch)
         try machine.powerCycle()
-        #expect(machine.open() == StorageFacts(state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: epoch))
+        let opened = machine.open()
+        #expect(
+          opened
+            == StorageFacts(
+              state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: epoch, identityKey: opened.identityKey))
         let mount = try #require(TestMachine.mount(at: machine.folders.mount))
         #expect(mount.type == "ext4")
         #expect(mount.options.isSuperset(of: ["rw", "nodev", "nosuid", "noexec"]))

@@ -81,5 +81,7 @@ final class FakeRoot: SealingRootOfTrust {
     return SecretBytes(copying: blob.dropFirst())
   }
 
+  func makeIdentityKey() throws(BoardError) -> IdentityKey? { nil }
+
   func closeForThisBoot() throws(BoardError) { isClosed = true }
 }

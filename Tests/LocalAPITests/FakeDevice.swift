@@ -24,7 +24,7 @@ final class FakeDevice: DeviceService {
   func info() -> InfoDocument {
     InfoDocument(
       deviceId: "00112233445566778899", serialNumber: "HC-0001", manufacturer: "Haechi", model: "climate-node", hardwareModel: "virtual",
-      firmwareVersion: "0.1.0", variant: "host", lifeCycleState: .owned, ownerId: "99887766554433221100", damage: nil)
+      firmwareVersion: "0.1.0", variant: "host", lifeCycleState: .owned, identityKey: .tpm, ownerId: "99887766554433221100", damage: nil)
   }
   func status() -> StatusDocument {
     StatusDocument(

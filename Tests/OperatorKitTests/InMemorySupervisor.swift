@@ -96,6 +96,7 @@ final class InMemorySupervisor: Sendable {
       send(.answer(request: request, .done))
     case .commitIdentity(let request): send(.answer(request: request, .done))
     case .exportAudit(let request): send(.answer(request: request, .failed))
+    case .sign(let request, _): send(.answer(request: request, .refused))
     case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
     }
   }

@@ -30,6 +30,18 @@ import Testing
     #expect(printable("21,5 °C 해치") == "21,5 °C 해치")
   }
 
+  @Test func aDeviceSaysWhereItsKeyIs() {
+    var info = DeviceInfo(
+      deviceId: "00112233445566778899", manufacturer: "Haechi", model: "node", hardwareModel: "virtual", firmwareVersion: "1", variant: "host",
+      apiVersions: ["v1"], lifeCycleState: "owned")
+    // Firmware of before does not say.
+    #expect(!Sheet.info(info).contains { $0.contains("identity key") })
+    for (place, words) in [("tpm", "in its TPM"), ("file", "in a file"), ("\u{1b}", "\\u{1b}")] {
+      info.identityKey = place
+      #expect(Sheet.info(info).contains { $0.contains("identity key") && $0.hasSuffix(words) })
+    }
+  }
+
   @Test func spansAndSizes() {
     #expect(durationText(microseconds: 420) == "420 µs")
     #expect(durationText(microseconds: 1_250) == "1.3 ms" || durationText(microseconds: 1_250) == "1.2 ms")

@@ -61,6 +61,16 @@ struct PacketFixtureTests {
     try expect("01 90 0000000b", .commitIdentity(request: 11))
   }
 
+  @Test("the device's own key, both ways")
+  func identityKey() throws {
+    // kind 20 identity key: a public key of 3 bytes
+    try expect("01 20 03 305906", .identityKey([0x30, 0x59, 0x06]))
+    // kind 21 signature: request 12, of 4 bytes
+    try expect("01 21 0000000c 04 30060201", .signature(request: 12, [0x30, 0x06, 0x02, 0x01]))
+    // kind a0 sign: request 12, a digest of 32 bytes
+    try expect("01 a0 0000000c " + String(repeating: "d1", count: 32), .sign(request: 12, digest: [UInt8](repeating: 0xd1, count: 32)))
+  }
+
   @Test("from the runtime")
   func runtime() throws {
     // version 1, kind 81 ready: nothing

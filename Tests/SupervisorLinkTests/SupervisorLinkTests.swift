@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<15, using: &self) {
+    switch Int.random(in: 0..<17, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -77,18 +77,20 @@ extension SeededGenerator {
           nonce: bytes(32...32), evidence: text(120)))
     case 10: destination().map { .destination(DestinationReport(destination: $0, addresses: addresses())) } ?? .phasesComplete
     case 11: .peers(peers())
-    case 13: .wipeWanted
+    case 15: .wipeWanted
     case 12:
       .storage(
         StorageReport(
           state: pick(StorageReport.State.allCases), cipher: text(48), rootOfTrust: pick([.none, .tpm2, .development]),
           identityEpoch: number64(), reason: text(160)))
+    case 13: .identityKey(bytes(0...128))
+    case 14: .signature(request: number32(), bytes(0...80))
     default: .shutdown(grace_ms: number32())
     }
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<16, using: &self) {
+    switch Int.random(in: 0..<17, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -115,6 +117,7 @@ extension SeededGenerator {
       return .audit(device: bytes(10...10), AuditEvent(kind, .word(word), .number(number64()), .word(word), .word(word)))
     case 13: return .exportAudit(request: number32())
     case 14: return .commitIdentity(request: number32())
+    case 15: return .sign(request: number32(), digest: bytes(32...32))
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }
@@ -154,7 +157,7 @@ struct SupervisorLinkTests {
       case 1:
         packet = [UInt8](repeating: 0, count: SupervisorPacket.size)
         packet[0] = SupervisorPacket.version
-        packet[1] = generator.pick([UInt8](0x01...0x0c) + [UInt8](0x81...0x8b))
+        packet[1] = generator.pick([UInt8](0x01...0x0c) + [0x20, 0x21] + [UInt8](0x81...0x8b) + [0xa0])
         packet += [UInt8](repeating: 0, count: SupervisorPacket.size(ofKind: packet[1]) - packet.count)
         for index in 2..<Int.random(in: 2...SupervisorPacket.size, using: &generator) { packet[index] = UInt8.random(in: 0...3, using: &generator) }
       default:
@@ -213,6 +216,9 @@ struct SupervisorLinkTests {
     #expect(refusal(ofRuntime: packet("01 8b 00000001 05")) == "packet-field")  // five addresses
     #expect(refusal(ofRuntime: packet("01 8b 00000001 01 05 0102030405")) == "packet-field")  // an address of five bytes
     #expect(refusal(ofRuntime: packet("01 89 00000001 00112233445566778899 0401")) == "packet-field")  // a certificate of 1,025 bytes
+    #expect(refusal(ofRuntime: packet("01 a0 00000001" + String(repeating: "aa", count: 33))) == "packet-padding")  // a digest of 33 bytes
+    #expect(refusal(ofSupervisor: packet("01 21 00000001 51")) == "packet-field")  // a signature of 81 bytes
+    #expect(refusal(ofSupervisor: packet("01 20 81")) == "packet-field")  // a public key of 129 bytes
     #expect(refusal(ofSupervisor: packet("01 0c 01 42 22b3 00")) == "packet-field")  // a host in upper case
     #expect(refusal(ofSupervisor: packet("01 0c 01 62 0000 00")) == "packet-field")  // port 0
     #expect(refusal(ofSupervisor: packet("01 08 01 04 49424d20 1f " + String(repeating: "aa ", count: 31))) == "packet-field")  // half a digest

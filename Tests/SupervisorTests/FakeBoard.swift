@@ -92,6 +92,17 @@ final class FakePolicy: NetworkPolicy {
 }
 
 final class FakeRootOfTrust: RootOfTrust {
+  /// What it was asked to sign.
+  private(set) var signed: [[UInt8]] = []
+  /// What it gives for a signature; nil where it fails.
+  var signature: [UInt8]? = [0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01]
+  static let handle: [UInt8] = [0x77, 0x31, 0x99, 0x42]
+
+  func sign(_ digest: [UInt8], with handle: [UInt8]) throws(BoardError) -> [UInt8] {
+    guard handle == Self.handle, let signature else { throw BoardError(code: BoardError.lockedCode, reason: "the key was sealed by another TPM") }
+    signed.append(digest)
+    return signature
+  }
   func facts() throws(BoardError) -> RootOfTrustFacts {
     RootOfTrustFacts(kind: .tpm2, manufacturer: "IBM ", secureBootState: [UInt8](repeating: 7, count: 32))
   }
@@ -158,7 +169,8 @@ final class FakeBoard: Board {
   var watchdog: (any WatchdogTimer)? { fakeWatchdog }
   var network: any NetworkInterface { fakeNetwork }
   var networkPolicy: any NetworkPolicy { fakePolicy }
-  let rootOfTrust: any RootOfTrust = FakeRootOfTrust()
+  let fakeRootOfTrust = FakeRootOfTrust()
+  var rootOfTrust: any RootOfTrust { fakeRootOfTrust }
   var storage: any Storage { fakeStorage }
   var console: (any Console)? { fakeConsole }
   let runtimeIdentityFolder = "/nonexistent"

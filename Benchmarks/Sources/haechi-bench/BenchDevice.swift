@@ -17,7 +17,8 @@ final class BenchDevice: DeviceService {
 
   static let info = InfoDocument(
     deviceId: "00112233445566778899", serialNumber: "HC-0001", manufacturer: "Haechi", model: "climate-node", hardwareModel: "virtual",
-    firmwareVersion: "0.1.0", variant: "host", lifeCycleState: .owned, ownerId: "99887766554433221100", damage: nil)
+    firmwareVersion: "0.1.0", variant: "host", lifeCycleState: .owned, identityKey: .tpm,
+    ownerId: "99887766554433221100", damage: nil)
 
   static func reading(_ index: Int) -> ReadingDocument {
     ReadingDocument(name: "temperature", value: 20 + Double(index % 100) / 10, unit: "Cel", time: "2026-01-31T12:00:00Z", simulated: true)

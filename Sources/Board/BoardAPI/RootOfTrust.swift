@@ -18,4 +18,8 @@ public struct RootOfTrustFacts: Sendable, Equatable {
 public protocol RootOfTrust: AnyObject {
   /// Asks for its maker and the Secure Boot state. `kind == .none` where the board has none.
   func facts() throws(BoardError) -> RootOfTrustFacts
+  /// A signature of the identity key that `handle` stands for (`IdentityKey.handle`) over a SHA-256 digest: an ECDSA-Sig-Value in DER.
+  ///
+  /// Errors have the code `storage-locked` where the key is another root of trust's.
+  func sign(_ digest: [UInt8], with handle: [UInt8]) throws(BoardError) -> [UInt8]
 }

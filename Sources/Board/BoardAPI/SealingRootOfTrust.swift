@@ -28,6 +28,9 @@ public protocol SealingRootOfTrust: AnyObject {
   /// At most 128 bytes; returns what `unseal` takes, which is no secret.
   func seal(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8]
   func unseal(_ blob: [UInt8]) throws(BoardError) -> SecretBytes
+  /// Makes the key of the device's whole life, which it signs with from then on (`RootOfTrust.sign`); nil where it keeps no such keys, and the runtime makes
+  /// one.
+  func makeIdentityKey() throws(BoardError) -> IdentityKey?
   /// Until the machine restarts, data keys are no longer given out.
   func closeForThisBoot() throws(BoardError)
 }

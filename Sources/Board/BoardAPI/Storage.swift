@@ -18,13 +18,19 @@ public struct StorageFacts: Sendable, Equatable {
   public let identityEpoch: UInt64
   /// One sentence on why it is not open; empty where it is.
   public let reason: String
+  /// The device's own key, where the root of trust keeps it; nil where the runtime keeps one among its files, or nothing is open.
+  public let identityKey: IdentityKey?
 
-  public init(state: State, cipher: String = "", rootOfTrust: RootOfTrustFacts.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "") {
+  public init(
+    state: State, cipher: String = "", rootOfTrust: RootOfTrustFacts.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "",
+    identityKey: IdentityKey? = nil
+  ) {
     self.state = state
     self.cipher = cipher
     self.rootOfTrust = rootOfTrust
     self.identityEpoch = identityEpoch
     self.reason = reason
+    self.identityKey = identityKey
   }
 }
 

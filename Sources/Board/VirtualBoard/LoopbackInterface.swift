@@ -27,4 +27,8 @@ final class LoopbackInterface: NetworkInterface {
 /// No root of trust, and it says so.
 final class AbsentRootOfTrust: RootOfTrust {
   func facts() throws(BoardError) -> RootOfTrustFacts { RootOfTrustFacts(kind: .none, manufacturer: "", secureBootState: []) }
+
+  func sign(_ digest: [UInt8], with handle: [UInt8]) throws(BoardError) -> [UInt8] {
+    throw BoardError(code: "root-of-trust-failed", reason: "the virtual board has no root of trust that could sign")
+  }
 }

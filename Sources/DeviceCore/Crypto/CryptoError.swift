@@ -2,7 +2,8 @@ public import Foundations
 
 /// What Crypto could not do, and what OpenSSL said about it.
 ///
-/// Codes: `malformed-input`, `too-large`, `unsupported-key`, `signature-invalid`, `certificate-refused`, `passphrase-wrong`, `openssl-failed`.
+/// Codes: `malformed-input`, `too-large`, `unsupported-key`, `signature-invalid`, `certificate-refused`, `passphrase-wrong`, `openssl-failed`,
+/// `key-outside` (a private key that is not here cannot be exported).
 public struct CryptoError: HaechiError {
   public let code: String
   public let reason: String

@@ -16,8 +16,9 @@ extension PrivateKey {
   /// OpenSSL since 1.1.0 reads. scrypt instead of PBKDF2 because guessing it costs memory as well as time.
   ///
   /// - Parameter passphrase: at most 1024 bytes.
-  /// - Throws: `openssl-failed`, `too-large`.
+  /// - Throws: `key-outside`, `openssl-failed`, `too-large`.
   public func encryptedPEM(passphrase: SecretBytes) throws(CryptoError) -> [UInt8] {
+    try requireInside()
     OpenSSL.clearErrors()
     try Self.check(passphrase)
     var salt = try randomBytes(16)

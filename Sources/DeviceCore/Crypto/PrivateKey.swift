@@ -6,12 +6,14 @@ public final class PrivateKey: @unchecked Sendable, CustomStringConvertible {
   /// Owned and never changed after `init`; OpenSSL's keys may be used by several threads at once.
   package let handle: OpaquePointer
   public let publicKey: PublicKey
+  /// Whether the private half lies outside this process (`init(outside:sign:)`): a signature takes its time then, and the thread waits for it.
+  public let isOutside: Bool
   public var algorithm: KeyAlgorithm { publicKey.algorithm }
   /// The algorithm; never the key.
   public var description: String { "private key (\(algorithm.rawValue))" }
 
   /// Takes over `handle`, also where it throws.
-  init(adopting handle: OpaquePointer) throws(CryptoError) {
+  init(adopting handle: OpaquePointer, isOutside: Bool = false) throws(CryptoError) {
     // The public half as an object of its own, so that handing it out hands out nothing else.
     guard let der = encode({ i2d_PUBKEY(handle, $0) }) else {
       EVP_PKEY_free(handle)
@@ -22,6 +24,7 @@ public final class PrivateKey: @unchecked Sendable, CustomStringConvertible {
       throw error
     }
     self.handle = handle
+    self.isOutside = isOutside
   }
 
   deinit { EVP_PKEY_free(handle) }
@@ -84,19 +87,20 @@ public final class PrivateKey: @unchecked Sendable, CustomStringConvertible {
 
   /// The key as PKCS#8 (RFC 5958), unencrypted, PEM.
   ///
-  /// - Throws: `openssl-failed`.
+  /// - Throws: `key-outside` where its private half is not here; `openssl-failed`.
   public func pem() throws(CryptoError) -> SecretBytes {
     try export { bio in PEM_write_bio_PKCS8PrivateKey(bio, handle, nil, nil, 0, nil, nil) }
   }
 
   /// The key as PKCS#8 (RFC 5958), unencrypted, DER.
   ///
-  /// - Throws: `openssl-failed`.
+  /// - Throws: as `pem()`.
   public func der() throws(CryptoError) -> SecretBytes {
     try export { bio in i2d_PKCS8PrivateKey_bio(bio, handle, nil, nil, 0, nil, nil) }
   }
 
   private func export(_ write: (OpaquePointer) -> CInt) throws(CryptoError) -> SecretBytes {
+    try requireInside()
     OpenSSL.clearErrors()
     // A secure memory BIO erases its buffer when it is freed and when it grows.
     guard let bio = BIO_new(BIO_s_secmem()) else { throw OpenSSL.failure("openssl-failed", "no memory for a private key") }
@@ -106,6 +110,11 @@ public final class PrivateKey: @unchecked Sendable, CustomStringConvertible {
     let count = haechi_BIO_get_mem_data(bio, &start)
     guard let start, count > 0 else { throw OpenSSL.failure("openssl-failed", "the private key has no encoding") }
     return SecretBytes(copying: UnsafeRawBufferPointer(start: start, count: count))
+  }
+
+  /// - Throws: `key-outside`.
+  func requireInside() throws(CryptoError) {
+    guard !isOutside else { throw CryptoError(code: "key-outside", reason: "the private half of the key lies outside this process and cannot be exported") }
   }
 
   /// A signature over `message`: for P-256 an ECDSA-Sig-Value in DER (RFC 3279 section 2.2.3) over SHA-256, for Ed25519 64 bytes.

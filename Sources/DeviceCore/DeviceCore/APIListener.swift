@@ -108,13 +108,15 @@ final class APIListener: Sendable {
         },
         refused: { [refusals, watch] error in
           refusals.note("a connection of \(peer) was refused: \(error)")
-          // Who hangs up has not tried to be somebody.
-          guard let error = error as? TLSError, error.code != "truncated", error.code != "connection-closed" else { return }
+          guard let error = error as? TLSError, !Self.noFaultOfPeers.contains(error.code) else { return }
           watch.take(.authenticationRefused(peer: peer, reason: error.code, at_ms: BootClock.now_ms()))
         })
       try channel.pipeline.syncOperations.addHandlers([tls, gate])
     }
   }
+
+  /// Ends of a handshake in which nobody tried to be somebody, or which this device is to blame for.
+  private static let noFaultOfPeers: Set<String> = ["truncated", "connection-closed", "signature-busy", "signature-failed"]
 
   /// What a handshake that is complete tells beside who may now ask.
   private func arrived(_ decision: CallerDecision, _ handshake: TLSHandshakeCompleted, _ credentials: Device.Credentials, _ number: UInt64) {

@@ -73,12 +73,12 @@ extension Device {
       throw RuntimeError(code: "state-folder-failed", reason: "the device has no key")
     }
     let rules = CertificateRules(device: identifier, maker: maker, clock: clock, admitsPeer: admitsPeer)
-    let blank = State(standing: Standing(phase: .blank), chain: [try rules.selfSigned(key)], key: key)
-    var state = blank
+    var restored: State?
     if found.damage == nil, let identity = found.identity {
       do {
-        state = try restore(identity, owner: found.owner, folder: folders.state, key: key, rules: rules)
+        var state = try restore(identity, owner: found.owner, folder: folders.state, key: key, rules: rules)
         state.receipt = newest(found.receipt, surroundings)
+        restored = state
       } catch let damage as StateDamage {
         found.damage = damage.sentence
       } catch let problem as Problem {
@@ -87,8 +87,9 @@ extension Device {
         found.damage = error.reason
       }
     }
+    // Made only where it is shown: a key that lies outside takes its time.
+    var state = try restored ?? State(standing: Standing(phase: .blank), chain: [rules.selfSigned(key)], key: key)
     if let damage = found.damage {
-      state = blank
       state.standing = Standing(phase: .damaged, damage: damage)
       log.append(.error, source: "core", "the device's state is damaged: \(damage)")
     }
@@ -129,7 +130,8 @@ extension Device {
       }
       return nil
     }
-    let key = read(folders.identity.readDeviceKey)
+    // A file beside a key that the root of trust keeps would be nothing of the device's.
+    let key = surroundings.identityKey ?? read(folders.identity.readDeviceKey)
     let identity = read(folders.identity.readIdentity)
     let lockOut = read(folders.identity.readLockOut)
     let stored = read(folders.identity.readIntent)

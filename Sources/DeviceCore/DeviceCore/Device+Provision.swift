@@ -49,7 +49,7 @@ extension Device {
     try Device.destroyOwner(stateFolder)
     try save {
       try identityFolder.removeLockOut()
-      try identityFolder.writeDeviceKey(deviceKey)
+      if !deviceKey.isOutside { try identityFolder.writeDeviceKey(deviceKey) }
       try identityFolder.write(identity)
     }
     try await surroundings.commitIdentity()

@@ -57,6 +57,10 @@ final class Device: Sendable {
     var identityEpoch: UInt64?
     /// What the storage's keys are sealed with, in the word of the API.
     var rootOfTrust = "none"
+    /// The device's own key, where the root of trust keeps it; nil where it is among the runtime's files.
+    var identityKey: PrivateKey?
+    /// Where that one is waited for.
+    var keyThread = KeyThread()
     /// A clock that never goes back, in milliseconds.
     var now_ms: @Sendable () -> UInt64 = BootClock.now_ms
   }
@@ -99,6 +103,9 @@ final class Device: Sendable {
     self.grades = grades
     self.state = NIOLockedValueBox(state)
   }
+
+  /// Where the device's own key is waited for.
+  var keyThread: KeyThread { surroundings.keyThread }
 
   var standing: Standing { state.withLockedValue { $0.standing } }
 
@@ -151,7 +158,7 @@ final class Device: Sendable {
       chain: now.chain, key: now.key, trust: trust,
       policy: {
         revocations.refusal(of: $0) ?? rules.refusal($0, phase: phase, owner: owner, grade: grades.grade, isPresent: presence.isOpen)
-      }, clock: clock, tickets: tickets, alternative: alternative)
+      }, clock: clock, tickets: tickets, alternative: alternative, patientThread: keyThread.isThere ? keyThread.take : nil)
     return Credentials(context: context, generation: now.generation, candidate: candidate?.chain.first)
   }
 

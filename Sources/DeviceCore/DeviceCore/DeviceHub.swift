@@ -15,6 +15,8 @@ final class DeviceHub: Sendable {
     var lease: NetworkLease?
     var rootOfTrust = RootOfTrustReport(kind: .none, manufacturer: "", secureBootState: [])
     var storage = StorageReport(state: .volatile, reason: "the supervisor did not say")
+    /// The public half of the device's own key, where the root of trust keeps the other.
+    var identityKey: [UInt8]?
   }
 
   private struct Line {

@@ -6,7 +6,10 @@ import SupervisorLink
 extension DeviceServiceAdapter {
   func credential() throws(Problem) -> CredentialDocument { try device.credential() }
 
-  func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument { try device.renewalOffer(binding: binding) }
+  func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument {
+    let device = device
+    return try await device.keyThread.run { () throws(Problem) in try device.renewalOffer(binding: binding) }
+  }
 
   func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument {
     try device.installRenewal(chainPEM: request.certificateChain)

@@ -24,7 +24,8 @@ struct DeviceServiceAdapter: DeviceService {
     return InfoDocument(
       deviceId: device.identifier.text, serialNumber: standing.serialNumber, manufacturer: hub.description.manufacturer,
       model: hub.description.model, hardwareModel: configuration.hardwareModel, firmwareVersion: configuration.firmwareVersion,
-      variant: configuration.variant, lifeCycleState: LifeCycleState(standing.phase), ownerId: standing.owner?.text, damage: standing.damage)
+      variant: configuration.variant, lifeCycleState: LifeCycleState(standing.phase),
+      identityKey: device.deviceKey.isOutside ? .tpm : .file, ownerId: standing.owner?.text, damage: standing.damage)
   }
 
   func status() -> StatusDocument {
@@ -92,8 +93,10 @@ struct DeviceServiceAdapter: DeviceService {
   func setAudit(_ setting: AuditSetting, caller: String) async throws(Problem) -> AuditSetting { try auditDesk.set(setting, caller: caller) }
 
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument {
-    ProvisioningDocument(
-      deviceId: device.identifier.text, certificateRequest: try device.provisioningRequest(), hardwareModel: configuration.hardwareModel,
+    let device = device
+    let request = try await device.keyThread.run { () throws(Problem) in try device.provisioningRequest() }
+    return ProvisioningDocument(
+      deviceId: device.identifier.text, certificateRequest: request, hardwareModel: configuration.hardwareModel,
       firmwareVersion: configuration.firmwareVersion)
   }
 
@@ -104,7 +107,12 @@ struct DeviceServiceAdapter: DeviceService {
     return lifeCycle()
   }
 
-  func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument { try device.claimOffer(binding: binding) }
+  func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument {
+    let device = device
+    // Without an owner it proves nothing by the device's own key, and keeps no claimant waiting.
+    guard device.standing.phase == .owned else { return try device.claimOffer(binding: binding) }
+    return try await device.keyThread.run { () throws(Problem) in try device.claimOffer(binding: binding) }
+  }
 
   func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
     let order = ClaimOrder(

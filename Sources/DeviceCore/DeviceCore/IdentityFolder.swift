@@ -41,7 +41,8 @@ struct StoredIntent: Codable, Equatable {
   var wipe: StoredWipe?
 }
 
-/// What survives a wipe: `device.key` (PKCS #8, PEM), `identity.json`, `lockout.json`, `intent.json`, `receipt.json`.
+/// What survives a wipe: `device.key` (PKCS #8, PEM; not where the root of trust keeps the device's own key), `identity.json`, `lockout.json`, `intent.json`,
+/// `receipt.json`.
 ///
 /// A board may keep the folder in memory and seal its content elsewhere: what was written counts once `Device.Surroundings.commitIdentity` has returned.
 struct IdentityFolder: Sendable {

@@ -41,7 +41,8 @@ final class Inbox: Sendable {
     case .input(let name, let value, let at_us):
       if name.text == SupervisorPacket.presenceLine, value { presence.withLockedValue { $0 }?.press() }
       hub.inputChanged(name.text, value: value, at_us: at_us)
-    case .answer: return
+    // The client's own.
+    case .answer, .signature: return
     case .link(let up):
       hub.update { $0.linkUp = up }
       // After the phases come the lines, and after the lines the link: then everything that a start needs is known.
@@ -53,6 +54,7 @@ final class Inbox: Sendable {
       }
     case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
     case .storage(let report): hub.update { $0.storage = report }
+    case .identityKey(let publicKey): hub.update { $0.identityKey = publicKey }
     case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
     case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))
     case .grade(let report): grades.take(report)

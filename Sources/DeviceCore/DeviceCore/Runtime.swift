@@ -24,16 +24,21 @@ public func runRuntime(configuration: RuntimeConfiguration, product: any Product
   threads.start()
   let storageThreads = NIOThreadPool(numberOfThreads: 1)
   storageThreads.start()
+  // Started where there is a key that is waited for.
+  let keyThreads = NIOThreadPool(numberOfThreads: 1)
   do {
     try await Runtime(
-      configuration: configuration, product: product, sensors: sensors, group: group, threads: threads, storageThreads: storageThreads
+      configuration: configuration, product: product, sensors: sensors, group: group, threads: threads, storageThreads: storageThreads,
+      keyThreads: keyThreads
     ).run(link: link)
   } catch {
+    try? await keyThreads.shutdownGracefully()
     try? await threads.shutdownGracefully()
     try? await storageThreads.shutdownGracefully()
     try? await group.shutdownGracefully()
     throw error
   }
+  try await keyThreads.shutdownGracefully()
   try await threads.shutdownGracefully()
   try await storageThreads.shutdownGracefully()
   try await group.shutdownGracefully()
@@ -54,6 +59,8 @@ struct Runtime {
   let threads: NIOThreadPool
   /// For what waits for the medium, which must not wait for names.
   let storageThreads: NIOThreadPool
+  /// For what waits for the device's own key, where that lies outside.
+  let keyThreads: NIOThreadPool
 
   func run(link: CInt) async throws {
     let clock = WallClock(floor_s: configuration.clockFloor_s)
@@ -90,7 +97,7 @@ struct Runtime {
     let peerBook = PeerBook(folder: stateFolder.folder, log: log)
     let device = try await Device.load(
       identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, damage: hub.facts.storage.damage,
-      maker: try makerAuthority(), clock: clock, log: log, grades: grades, surroundings: surroundings(supervisor, hub.facts.storage),
+      maker: try makerAuthority(), clock: clock, log: log, grades: grades, surroundings: try surroundings(supervisor, hub.facts),
       admitsPeer: { peerBook.admits($0, isNew: $1) })
     inbox.followButton(device.gate.presence)
     let auditDesk = AuditDesk(
@@ -200,24 +207,6 @@ struct Runtime {
     await addressClient?.stop()
     await store.close(log)
     try await end(ending, listener, supervisor, log)
-  }
-
-  /// The supervisor makes durable what the identity folder holds; where nothing outlives the boot, it says so at once.
-  private func surroundings(_ supervisor: SupervisorClient, _ storage: StorageReport) -> Device.Surroundings {
-    var surroundings = Device.Surroundings(commitIdentity: { () async throws(Problem) in
-      let outcome: RequestOutcome
-      do throws(SupervisorError) {
-        outcome = try await supervisor.request(deadline_ms: SupervisorClient.commitDeadline_ms) { .commitIdentity(request: $0) }
-      } catch {
-        throw .unavailable("The identity could not be kept: \(error.reason).")
-      }
-      guard outcome == .done else { throw .unavailable("The identity could not be kept: \(outcome); the log tells why.") }
-    })
-    if storage.state == .open {
-      surroundings.identityEpoch = storage.identityEpoch
-      surroundings.rootOfTrust = storage.rootOfTrust.word
-    }
-    return surroundings
   }
 
   private func startAddressClient(

@@ -7,7 +7,7 @@ import SupervisorLink
 
 /// Why the supervisor was not reached.
 ///
-/// Codes: `link-failed`, `link-busy`, `link-full`, `no-answer`, `link-closed`.
+/// Codes: `link-failed`, `link-busy`, `link-full`, `no-answer`, `link-closed`, `not-signed`.
 struct SupervisorError: HaechiError {
   let code: String
   let reason: String
@@ -38,6 +38,8 @@ final class SupervisorClient: Sendable {
   private struct State {
     var next: UInt32 = 0
     var waiting: [UInt32: EventLoopPromise<RequestOutcome>] = [:]
+    /// Threads that wait for a signature.
+    var signing: [UInt32: SignatureSlot] = [:]
     var isClosed = false
     var budget = PacketBudget(now_ms: BootClock.now_ms())
   }
@@ -86,7 +88,11 @@ final class SupervisorClient: Sendable {
     let client = SupervisorClient(sending: sending, eventLoop: eventLoop, channel: channel)
     handler.connect(
       receive: { message in
-        if case .answer(let request, let outcome) = message { client.settle(request, outcome) } else { receive(message) }
+        switch message {
+        case .answer(let request, let outcome): client.settle(request, outcome)
+        case .signature(let request, let signature): client.settle(request, signature: signature)
+        default: receive(message)
+        }
       },
       closed: {
         client.fail()
@@ -137,13 +143,48 @@ final class SupervisorClient: Sendable {
     }
   }
 
+  /// The supervisor has a worker make a signature, of at most 5 s, and one that was started before is waited for.
+  static let signatureDeadline_ms: Int64 = 11_000
+
+  /// A signature of the device's own key over a SHA-256 digest, as the supervisor has it made. Waits on the calling thread, which is not to be an event
+  /// loop's; on the link's own, which brings the answer, it is refused.
+  func sign(_ digest: [UInt8]) throws(SupervisorError) -> [UInt8] {
+    guard !eventLoop.inEventLoop else {
+      throw SupervisorError(code: "link-failed", reason: "a signature was asked for on the thread that would have to bring it")
+    }
+    let slot = SignatureSlot()
+    let number: UInt32? = state.withLockedValue { state in
+      guard !state.isClosed, state.signing.count < Self.maximumRequests, state.budget.take(now_ms: BootClock.now_ms()) else { return nil }
+      state.next &+= 1
+      state.signing[state.next] = slot
+      return state.next
+    }
+    guard let number else { throw SupervisorError(code: "link-busy", reason: "the supervisor is gone, or too much is asked of it") }
+    defer { _ = state.withLockedValue { $0.signing.removeValue(forKey: number) } }
+    guard send(.sign(request: number, digest: digest)) else {
+      throw SupervisorError(code: "link-full", reason: "the supervisor does not take requests now")
+    }
+    switch slot.wait(deadline_ms: Self.signatureDeadline_ms) {
+    case .signature(let signature): return signature
+    case .refused(.busy): throw SupervisorError(code: "not-signed", reason: "too many signatures of the device's own key are asked for")
+    case .refused(let outcome): throw SupervisorError(code: "not-signed", reason: "the supervisor did not have it signed: \(outcome); its log tells why")
+    case .closed: throw SupervisorError(code: "link-closed", reason: "the supervisor is gone")
+    case nil: throw SupervisorError(code: "no-answer", reason: "the supervisor gave no signature within \(Self.signatureDeadline_ms) ms")
+    }
+  }
+
   /// Hangs up: the supervisor sees the end at once, whoever still holds this.
   func close() async {
     try? await channel.close().get()
     sending.hangUp()
   }
 
+  private func settle(_ number: UInt32, signature: [UInt8]) {
+    state.withLockedValue { $0.signing[number] }?.put(.signature(signature))
+  }
+
   private func settle(_ number: UInt32, _ outcome: RequestOutcome?) {
+    if let outcome, let slot = state.withLockedValue({ $0.signing[number] }) { return slot.put(.refused(outcome)) }
     guard let promise = state.withLockedValue({ $0.waiting.removeValue(forKey: number) }) else { return }
     if let outcome {
       promise.succeed(outcome)
@@ -153,11 +194,12 @@ final class SupervisorClient: Sendable {
   }
 
   private func fail() {
-    let waiting = state.withLockedValue { state in
+    let (waiting, signing) = state.withLockedValue { state in
       state.isClosed = true
       defer { state.waiting = [:] }
-      return state.waiting
+      return (state.waiting, state.signing)
     }
+    for slot in signing.values { slot.put(.closed) }
     for promise in waiting.values { promise.fail(SupervisorError(code: "link-closed", reason: "the supervisor is gone")) }
   }
 }

@@ -12,11 +12,19 @@ public enum LifeCycleState: String, Codable, Sendable, CaseIterable {
   case damaged
 }
 
+/// Where the device's own key is, that of its IDevID certificate.
+public enum IdentityKeyPlace: String, Codable, Sendable, CaseIterable {
+  /// In its TPM, which never gives it out.
+  case tpm
+  /// Among its files, which a board with a TPM keeps sealed.
+  case file
+}
+
 /// `GET /v1/info`
 public struct InfoDocument: Codable, Sendable, Equatable {
   /// In the order in which they stand in the text: what is asked for most need not be sorted.
   enum CodingKeys: CodingKey {
-    case apiVersions, damage, deviceId, firmwareVersion, hardwareModel, lifeCycleState, manufacturer, model, ownerId, serialNumber, variant
+    case apiVersions, damage, deviceId, firmwareVersion, hardwareModel, identityKey, lifeCycleState, manufacturer, model, ownerId, serialNumber, variant
   }
 
   public var deviceId: String
@@ -28,13 +36,14 @@ public struct InfoDocument: Codable, Sendable, Equatable {
   public var variant: String
   public var apiVersions: [String]
   public var lifeCycleState: LifeCycleState
+  public var identityKey: IdentityKeyPlace
   public var ownerId: String?
   /// What is wrong with a damaged device's state.
   public var damage: String?
 
   public init(
     deviceId: String, serialNumber: String?, manufacturer: String, model: String, hardwareModel: String, firmwareVersion: String, variant: String,
-    lifeCycleState: LifeCycleState, ownerId: String?, damage: String?
+    lifeCycleState: LifeCycleState, identityKey: IdentityKeyPlace, ownerId: String?, damage: String?
   ) {
     self.deviceId = deviceId
     self.serialNumber = serialNumber
@@ -45,6 +54,7 @@ public struct InfoDocument: Codable, Sendable, Equatable {
     self.variant = variant
     self.apiVersions = ["v1"]
     self.lifeCycleState = lifeCycleState
+    self.identityKey = identityKey
     self.ownerId = ownerId
     self.damage = damage
   }

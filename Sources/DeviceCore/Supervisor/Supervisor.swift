@@ -52,6 +52,8 @@ public final class Supervisor {
     case audit(AuditBatch, [AuditQueue.Answer])
     /// Keeps what is believed; nil for nothing.
     case beliefs(Belief?, [BeliefKeeping.Answer])
+    /// Signs with the device's own key.
+    case signature(request: UInt32, start: UInt32)
 
     var isPolicy: Bool { if case .policy = self { true } else { false } }
     var isStatement: Bool { if case .statement = self { true } else { false } }
@@ -63,6 +65,7 @@ public final class Supervisor {
       }
     }
     var isAudit: Bool { if case .audit = self { true } else { false } }
+    var isSignature: Bool { if case .signature = self { true } else { false } }
     var isBeliefs: Bool { if case .beliefs = self { true } else { false } }
     /// Whether it is let come to its end when the machine goes down.
     var isLasting: Bool { isAudit || isBeliefs }
@@ -91,6 +94,11 @@ public final class Supervisor {
   var rootOfTrust: RootOfTrustReport?
   /// Damaged until a worker has said otherwise.
   var storageReport = StorageReport(state: .damaged, reason: "the storage was not opened yet")
+  /// The device's own key, where the root of trust keeps it.
+  var identityKey: IdentityKey?
+  /// What is to be signed with it, and for which no worker runs yet.
+  var awaitingSignatures: [SignatureRequest] = []
+  var signatureRate: PacketRate
   /// Requests that wait for the identity folder to be kept, and for which no worker runs yet.
   var awaitingCommit: [UInt32] = []
   var carrier = false
@@ -181,6 +189,7 @@ public final class Supervisor {
     audit = AuditQueue(rate: PacketRate(burst: limits.auditBurst, interval_s: limits.auditInterval_s, now_us: host.now_us()))
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
     addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
+    signatureRate = PacketRate(burst: limits.signatureBurst, perSecond: limits.signaturesPerSecond, now_us: host.now_us())
     resolverRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     log = SupervisorLog(console: board.console, keptLines: limits.keptLogLines)
     policy = RestartPolicy(limits: limits)

@@ -72,6 +72,16 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// Requests that wait for the next time. The runtime has a few at a time.
   public var awaitingCommit = 8
 
+  /// A worker that signs with the device's own key: a TPM takes 0.1 s for the signature and some times that for what comes before it; one in its self-test
+  /// takes seconds. Less than the runtime waits.
+  public var signature_us: UInt64 = 5_000_000
+  /// Signatures that are asked for: a burst, and so many in each second after that. As many as a TPM makes; strangers who knock at an unowned device bring them
+  /// about, and each costs a process.
+  public var signatureBurst: UInt64 = 32
+  public var signaturesPerSecond: UInt64 = 8
+  /// Requests that wait for a signature while one is made. The runtime has one or two at a time.
+  public var awaitingSignatures = 4
+
   /// How long a destination that was withdrawn is still let through: the runtime hears of the change within milliseconds, and a connection
   /// attempt that was under way repeats its first packet after one and three seconds (RFC 6298).
   public var withdrawal_us: UInt64 = 5_000_000

@@ -92,6 +92,8 @@ extension Supervisor {
       takeAudit(event, device: device)
     case .exportAudit(let request):
       if let outcome = exportAudit(request: request) { tell(.answer(request: request, outcome)) }
+    case .sign(let request, let digest):
+      if let outcome = sign(digest, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     }
   }
 

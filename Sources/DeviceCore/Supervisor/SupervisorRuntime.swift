@@ -22,6 +22,7 @@ extension Supervisor {
     outgoing = []
     awaitingRules = []
     awaitingCommit = []
+    awaitingSignatures = []
     awaitingWipe = nil
     do throws(SupervisorError) {
       let process = try host.startRuntime(dhcpSocket: dhcpSocket)
@@ -52,6 +53,7 @@ extension Supervisor {
     if peers != .none, !peersAreNews, guardState.grade < .quarantined { tell(.peers(peers)) }
     if let destination, !destinationIsNews { tell(.destination(DestinationReport(destination: destination, addresses: addresses))) }
     tell(.storage(storageReport))
+    if let identityKey { tell(.identityKey(identityKey.publicKey)) }
     tell(.link(up: carrier))
     if let rootOfTrust { tell(.rootOfTrust(rootOfTrust)) }
     for line in log.takeKept() { tell(.log(level: line.level, at_us: line.at_us, text: line.text)) }

@@ -10,7 +10,7 @@ extension Supervisor {
   func openStorage() -> Phase.Result {
     let storage = board.storage
     do throws(SupervisorError) {
-      return storageAnswered(try awaitStorageWorker { SupervisorPacket.encode(.storage(StorageReport(storage.open()))) })
+      return storageAnswered(try awaitStorageWorker { StorageAnswer.bytes(storage.open()) })
     } catch {
       return storageFailed(error.reason)
     }
@@ -38,10 +38,11 @@ extension Supervisor {
 
   private func storageAnswered(_ answer: (bytes: [UInt8], child: EndedChild)) -> Phase.Result {
     let (bytes, child) = answer
-    guard child.end == .exited(code: 0), case .storage(let report)? = try? SupervisorPacket.decodeSupervisorMessage(bytes) else {
+    guard child.end == .exited(code: 0), let (report, key) = StorageAnswer.read(bytes) else {
       return storageFailed("its worker \(Self.words(child.end)) without an answer")
     }
     storageReport = report
+    identityKey = key
     switch report.state {
     case .open: return .done
     case .volatile: return .skipped(report.reason)

@@ -32,6 +32,9 @@ extension Supervisor {
       case .wipeRecord(let order): recordFailed(order)
       case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
       case .beliefs(_, let answers): beliefsFailed("no answer in time", answers)
+      case .signature(let request, let start):
+        answer(request, of: start, .failed)
+        startSignatureIfIdle()
       }
     }
   }
@@ -67,6 +70,7 @@ extension Supervisor {
     case .wipeRecord(let order): wipeRecorded(order, bytes, child, now_us: now_us)
     case .audit(let batch, let answers): auditAnswered(bytes, child, batch, answers)
     case .beliefs(let belief, let answers): beliefsKept(belief, answers, bytes, child)
+    case .signature(let request, let start): signatureMade(request, of: start, bytes, child)
     }
   }
 
@@ -110,6 +114,7 @@ extension Supervisor.WorkerJob {
     case .wipeRecord: "record of the wipe"
     case .audit: "audit log"
     case .beliefs: "beliefs"
+    case .signature: "signature of the device's own key"
     }
   }
 }

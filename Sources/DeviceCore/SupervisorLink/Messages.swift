@@ -256,6 +256,11 @@ public enum SupervisorMessage: Hashable, Sendable {
   /// Somebody held the button until the light was steady and let go then: the device is to be wiped. A runtime that does not ask for it (`allowWipe`) is
   /// not waited for.
   case wipeWanted
+  /// The public half of the device's own key (SubjectPublicKeyInfo, DER), where the root of trust keeps the other one; before `.link`, once at each start.
+  /// Without it the runtime has the key among its files.
+  case identityKey([UInt8])
+  /// The answer to `.sign` where there is a signature: an ECDSA-Sig-Value in DER, at most 80 bytes.
+  case signature(request: UInt32, [UInt8])
 }
 
 /// What became of a request.
@@ -311,4 +316,7 @@ public enum RuntimeMessage: Hashable, Sendable {
   case audit(device: [UInt8], AuditEvent)
   /// The owner's admin reads the audit log: done once an entry that says so is on the medium, and a signature over all before it.
   case exportAudit(request: UInt32)
+  /// A signature of the device's own key, which is not the runtime's to have, over a SHA-256 digest of 32 bytes: answered by `.signature`, or by `.answer`
+  /// where there is none.
+  case sign(request: UInt32, digest: [UInt8])
 }

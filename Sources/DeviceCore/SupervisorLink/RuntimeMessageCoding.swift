@@ -93,6 +93,11 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: RuntimeKind.exportAudit.rawValue)
       writer.uint32(request)
       return writer.packet()
+    case .sign(let request, let digest):
+      var writer = PacketWriter(kind: RuntimeKind.sign.rawValue)
+      writer.uint32(request)
+      writer.fixed((digest + [UInt8](repeating: 0, count: digestBytes)).prefix(digestBytes))
+      return writer.packet()
     }
   }
 
@@ -162,6 +167,8 @@ extension SupervisorPacket {
       return .audit(device: device, event)
     case .exportAudit:
       return .exportAudit(request: try reader.uint32("request"))
+    case .sign:
+      return .sign(request: try reader.uint32("request"), digest: try reader.fixed("digest", count: digestBytes))
     }
   }
 

@@ -86,6 +86,15 @@ extension SupervisorPacket {
       return writer.packet()
     case .wipeWanted:
       return PacketWriter(kind: SupervisorKind.wipeWanted.rawValue).packet()
+    case .identityKey(let publicKey):
+      var writer = PacketWriter(kind: SupervisorKind.identityKey.rawValue)
+      writer.bytes(publicKey, maximum: maximumPublicKeyBytes)
+      return writer.packet()
+    case .signature(let request, let signature):
+      var writer = PacketWriter(kind: SupervisorKind.signature.rawValue)
+      writer.uint32(request)
+      writer.bytes(signature, maximum: SignedStatement.signatureMaximum_bytes)
+      return writer.packet()
     }
   }
 
@@ -168,6 +177,11 @@ extension SupervisorPacket {
         throw LinkError("packet-field", "destinations: not the one form of addresses and ports")
       }
       return .peers(destinations)
+    case .identityKey:
+      return .identityKey(try reader.bytes("publicKey", maximum: maximumPublicKeyBytes))
+    case .signature:
+      return .signature(
+        request: try reader.uint32("request"), try reader.bytes("signature", maximum: SignedStatement.signatureMaximum_bytes))
     }
   }
 }

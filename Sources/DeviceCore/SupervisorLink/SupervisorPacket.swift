@@ -26,11 +26,16 @@ public enum SupervisorPacket {
   public static let maximumEvidenceBytes = 120
   /// Bytes of a revocation list: some 270 certificates.
   public static let maximumRevocationsBytes = 11_000
+  /// Bytes of the device's public key, of P-256: 91.
+  public static let maximumPublicKeyBytes = 128
+  /// Bytes of what is signed: a SHA-256 digest.
+  public static let digestBytes = 32
 
   enum SupervisorKind: UInt8 {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
     case storage = 0x10
     case wipeWanted = 0x14
+    case identityKey = 0x20, signature
   }
   enum RuntimeKind: UInt8 {
     case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses
@@ -39,6 +44,7 @@ public enum SupervisorPacket {
     case commitIdentity = 0x90
     case audit = 0x91
     case exportAudit
+    case sign = 0xa0
   }
 
   /// `text` cut to at most `maximum` bytes of UTF-8, never inside a Unicode scalar.

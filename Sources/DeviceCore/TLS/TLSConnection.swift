@@ -38,6 +38,8 @@ final class TLSConnection {
   var showsAlternative = false
   private var sentAlert: TLSAlert?
   private(set) var isEstablished = false
+  /// Our CertificateVerify is made: nothing of the handshake waits for a key any more.
+  private(set) var hasSigned = false
   /// Handshake messages since the last application byte.
   private var postHandshakeMessages = 0
   /// Records written under the present key.
@@ -229,6 +231,8 @@ final class TLSConnection {
     switch type {
     case SSL3_RT_ALERT where sent && message.count == 2: sentAlert = TLSAlert(rawValue: message[1])
     case SSL3_RT_HANDSHAKE where !sent && isEstablished: postHandshakeMessages += 1
+    // RFC 8446 section 4: certificate_verify.
+    case SSL3_RT_HANDSHAKE where sent && message.first == 15: hasSigned = true
     default: break
     }
   }
@@ -249,8 +253,18 @@ final class TLSConnection {
       OpenSSL.clearErrors()
       return truncation()
     }
+    if peerRefusal == nil, haechi_ERR_GET_LIB(first) == haechi_ERR_LIB_USER {
+      return TLSError(
+        code: "signature-failed", reason: "the key of our certificate, which lies outside, did not sign", side: .local, alert: sentAlert,
+        cause: CryptoError(code: "openssl-failed", reason: OpenSSL.takeErrors()))
+    }
     return HandshakeFacts(refusal: peerRefusal, subject: peerSubject, sentAlert: sentAlert, isEstablished: isEstablished)
       .failure(reason: reason, words: OpenSSL.takeErrors())
+  }
+
+  /// The same, of a connection whose handshake is not complete.
+  static func truncation() -> TLSError {
+    TLSError(code: "truncated", reason: "the connection ended before the handshake was complete", side: .peer)
   }
 
   /// The transport ended and the peer had not said that it would.

@@ -42,7 +42,8 @@ public struct TLSAlert: RawRepresentable, Hashable, Sendable, CustomStringConver
 /// `certificate-missing` (the peer gave none); `peer-alert` (the peer refused us: see `alert`); `plaintext-http`, `not-tls`,
 /// `unsupported-version` (what arrived is not TLS 1.3); `handshake-timeout`; `truncated` (the connection ended without
 /// close_notify: what was received may be incomplete); `post-handshake-flood`; `protocol-error`; `connection-closed`
-/// (written to after the end); `context-invalid`.
+/// (written to after the end); `context-invalid`; `signature-busy`, `signature-failed` (our own key, which lies outside, has too much to sign or did not:
+/// no fault of the peer's).
 public struct TLSError: HaechiError {
   /// Who found the fault.
   public enum Side: String, Sendable {

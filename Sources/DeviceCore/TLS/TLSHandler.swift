@@ -55,6 +55,8 @@ public final class TLSHandler: ChannelDuplexHandler {
   var closesOutput = false
   /// Who asked for the channel's end and is to be told.
   var closePromise: EventLoopPromise<Void>?
+  /// Set while another thread has `connection`.
+  var away: AwayStep?
 
   /// What was agreed in the handshake; nil before it is complete. Use on the event loop only.
   public private(set) var handshake: TLSHandshakeCompleted?
@@ -123,9 +125,9 @@ public final class TLSHandler: ChannelDuplexHandler {
 
   public func channelInactive(context: ChannelHandlerContext) {
     deadlineTask?.cancel()
-    connection.inboundEnded = true
+    if away == nil { connection.inboundEnded = true }
     switch state {
-    case .handshaking: report(context, connection.truncation())
+    case .handshaking: report(context, away == nil ? connection.truncation() : TLSConnection.truncation())
     case .established:
       // Nothing more will come: what is left is handed out unasked, and tells whether the peer had ended.
       readRequested = true
@@ -166,6 +168,7 @@ public final class TLSHandler: ChannelDuplexHandler {
   public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let buffer = unwrapInboundIn(data)
     switch state {
+    case .handshaking where away != nil: away?.arrived.append(buffer)
     case .idle, .handshaking, .established: connection.receive(buffer)
     case .closing, .failing:
       discardedBytes += buffer.readableBytes
@@ -182,6 +185,8 @@ public final class TLSHandler: ChannelDuplexHandler {
     default: break
     }
     switch state {
+    // What is away asks for more when it is back.
+    case .handshaking where away != nil: break
     case .handshaking, .closing, .failing: context.read()
     case .established:
       // Nothing came out of what arrived, and the application still waits: go on reading for it.
@@ -192,7 +197,15 @@ public final class TLSHandler: ChannelDuplexHandler {
 
   /// The handshake's next step.
   func proceed(_ context: ChannelHandlerContext) {
-    let outcome = connection.handshake()
+    if let thread = connection.server?.patientThread, away != nil || !connection.hasSigned {
+      sendAway(context, to: thread)
+    } else {
+      stepped(context, connection.handshake())
+    }
+  }
+
+  /// The outcome of a step.
+  func stepped(_ context: ChannelHandlerContext, _ outcome: TLSConnection.Outcome) {
     send(context, promise: nil)
     switch outcome {
     case .incomplete: break
@@ -257,6 +270,8 @@ public final class TLSHandler: ChannelDuplexHandler {
 
   public func read(context: ChannelHandlerContext) {
     readRequested = true
+    // Nothing that arrives could be used before that.
+    guard away == nil else { return }
     guard !isDelivering else { return }
     if state == .established, connection.inboundBytes > 0 || connection.decryptedBytes > 0 || connection.inboundEnded {
       deliver(context)
@@ -269,6 +284,10 @@ public final class TLSHandler: ChannelDuplexHandler {
 
   public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     guard case .inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+    guard away == nil || state != .handshaking else {
+      away?.inputEnded = true
+      return
+    }
     connection.inboundEnded = true
     switch state {
     case .handshaking: proceed(context)
@@ -287,12 +306,15 @@ public final class TLSHandler: ChannelDuplexHandler {
     guard state != .failing, state != .closed else { return }
     state = .failing
     deadlineTask?.cancel()
-    connection.discardInbound()
-    send(context, promise: nil)
+    if away == nil {
+      connection.discardInbound()
+      send(context, promise: nil)
+    }
     report(context, error)
     guard state == .failing else { return }
     failPendingWrites(error)
-    linger(context)
+    // The alert would be its to write, whose connection is away.
+    if away == nil { linger(context) } else { close(context) }
   }
 
   private func report(_ context: ChannelHandlerContext, _ error: TLSError) {

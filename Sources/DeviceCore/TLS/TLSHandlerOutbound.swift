@@ -150,10 +150,12 @@ extension TLSHandler {
     state = .closing
     deadlineTask?.cancel()
     failPendingWrites(endedError())
+    tellWhenClosed(promise)
+    // Before the handshake is complete there is nothing to end.
+    guard away == nil else { return close(context) }
     connection.discardInbound()
     if !ownEnded { connection.sendCloseNotify() }
     ownEnded = true
-    tellWhenClosed(promise)
     guard connection.isEstablished, context.channel.isActive, context.channel.isWritable else { return close(context) }
     guard peerEnded else {
       send(context, promise: nil)

@@ -20,9 +20,14 @@ public final class TLSServerContext: @unchecked Sendable {
     }
   }
 
+  /// Has `step` run on a thread that may wait, once; false where too many wait already, and it never runs.
+  public typealias PatientThread = @Sendable (_ step: @escaping @Sendable () -> Void) -> Bool
+
   let handle: ContextHandle
   let tickets: SessionTicketKeys
   let alternative: Alternative?
+  /// Where handshakes go on until our signature is made; nil where that needs no wait.
+  let patientThread: PatientThread?
 
   /// The key exchange groups that it accepts, best first, by OpenSSL's names; `X25519MLKEM768` first where the library has it.
   public var groups: [String] { handle.groups }
@@ -35,10 +40,11 @@ public final class TLSServerContext: @unchecked Sendable {
   ///   - clock: what time validity is judged by.
   ///   - tickets: the keys of session tickets. Drop them when the trust changes.
   ///   - alternative: what is shown by name in a full handshake; who resumes a session sees no certificate at all.
+  ///   - patientThread: where a key that lies outside signs, whose handshakes would keep an event loop waiting; such a key needs one.
   /// - Throws: `context-invalid`.
   public init(
     chain: [Certificate], key: PrivateKey, trust: ClientTrust, policy: CertificatePolicy? = nil, clock: WallClock, tickets: SessionTicketKeys,
-    alternative: Alternative? = nil
+    alternative: Alternative? = nil, patientThread: PatientThread? = nil
   ) throws(TLSError) {
     let authorities: [Certificate]
     let verifier: PeerVerifier
@@ -58,6 +64,11 @@ public final class TLSServerContext: @unchecked Sendable {
     handle = try ContextHandle(isServer: true, chain: chain, key: key, authorities: authorities, verifier: verifier)
     self.tickets = tickets
     self.alternative = alternative
+    let isOutside = key.isOutside || alternative?.key.isOutside == true
+    guard !isOutside || patientThread != nil else {
+      throw TLSError(code: "context-invalid", reason: "a key that lies outside needs a thread that may wait for it", side: .local)
+    }
+    self.patientThread = isOutside ? patientThread : nil
     try setTickets()
     if let alternative {
       guard let leaf = alternative.chain.first, leaf.publicKeyDigest == alternative.key.publicKey.digest, alternative.chain.count <= 4 else {

@@ -13,6 +13,8 @@ public struct DeviceInfo: Codable, Equatable, Sendable {
   public var apiVersions: [String]
   /// `blank`, `provisioned`, `owned` or `damaged`.
   public var lifeCycleState: String
+  /// `tpm` or `file`: where the key of its IDevID certificate is; nil from firmware that does not say.
+  public var identityKey: String?
   public var ownerId: String?
   /// What is wrong with a damaged device's state.
   public var damage: String?

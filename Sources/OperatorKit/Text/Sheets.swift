@@ -9,6 +9,7 @@ public enum Sheet {
       ["API", info.apiVersions.map { printable($0) }.joined(separator: ", ")],
       ["life cycle", printable(info.lifeCycleState)],
     ]
+    if let key = info.identityKey { rows.append(["identity key", key == "tpm" ? "in its TPM" : key == "file" ? "in a file" : printable(key)]) }
     if let damage = info.damage { rows.append(["damage", printable(damage)]) }
     if let owner = info.ownerId { rows.append(["owner", printable(owner)]) }
     return table(rows)

@@ -71,6 +71,31 @@ static inline void haechi_tpm_sealed_object(TPM2B_PUBLIC *object, const TPM2B_DI
   area->parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL;
 }
 
+// A key that signs SHA-256 digests by ECDSA over P-256 and nothing else, and that its TPM and its parent never give out.
+static inline void haechi_tpm_signing_key(TPM2B_PUBLIC *key) {
+  memset(key, 0, sizeof *key);
+  TPMT_PUBLIC *area = &key->publicArea;
+  area->type = TPM2_ALG_ECC;
+  area->nameAlg = TPM2_ALG_SHA256;
+  area->objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+                           TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT;
+  area->parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
+  area->parameters.eccDetail.scheme.scheme = TPM2_ALG_ECDSA;
+  area->parameters.eccDetail.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
+  area->parameters.eccDetail.curveID = TPM2_ECC_NIST_P256;
+  area->parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
+}
+
+// What TPM2_Sign is told of a digest that was not made by the TPM: such a key signs it without a ticket.
+static inline void haechi_tpm_signing(TPMT_SIG_SCHEME *scheme, TPMT_TK_HASHCHECK *ticket) {
+  memset(scheme, 0, sizeof *scheme);
+  scheme->scheme = TPM2_ALG_ECDSA;
+  scheme->details.ecdsa.hashAlg = TPM2_ALG_SHA256;
+  memset(ticket, 0, sizeof *ticket);
+  ticket->tag = TPM2_ST_HASHCHECK;
+  ticket->hierarchy = TPM2_RH_NULL;
+}
+
 // A counter that only ever rises, also past its own removal (TPM 2.0 Library part 1, 37.2.4).
 static inline void haechi_tpm_counter(TPM2B_NV_PUBLIC *space, TPMI_RH_NV_INDEX index) {
   memset(space, 0, sizeof *space);

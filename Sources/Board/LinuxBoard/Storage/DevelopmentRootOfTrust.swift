@@ -70,6 +70,9 @@
       return SecretBytes(copying: secret)
     }
 
+    /// A key that lay readable beside the runtime's files would be no better off than among them.
+    func makeIdentityKey() throws(BoardError) -> IdentityKey? { nil }
+
     /// Its key lies open anyway.
     func closeForThisBoot() throws(BoardError) {}
 

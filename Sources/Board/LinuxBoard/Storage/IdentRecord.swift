@@ -30,10 +30,15 @@ struct IdentContent: Equatable {
   /// A wipe was ordered, and the data partition of that epoch is to be destroyed before anything else.
   var isWiping = false
   var files: [IdentFile] = []
+  /// The device's own key, where the root of trust keeps it. The runtime never sees this.
+  var identityKey: IdentityKey?
 
   static let maximumFiles = 32
   /// Of all contents together.
   static let filesMaximum_bytes = 64 * 1024
+
+  /// What follows the files is named by a number.
+  private static let identityKeyTag: UInt8 = 1
 
   /// The sum of what the files hold.
   var files_bytes: Int { files.reduce(0) { $0 + $1.content.count } }
@@ -49,6 +54,14 @@ struct IdentContent: Equatable {
       writer.put(file.name.utf8)
       writer.put(UInt32(truncatingIfNeeded: file.content.count))
       writer.put(file.content)
+    }
+    // A record without it is as those of before there were such keys.
+    if let identityKey {
+      writer.put(Self.identityKeyTag)
+      for field in [identityKey.publicKey, identityKey.handle] {
+        writer.put(UInt16(truncatingIfNeeded: field.count))
+        writer.put(field)
+      }
     }
     return writer.bytes
   }
@@ -70,6 +83,15 @@ struct IdentContent: Equatable {
         let size = reader.number(UInt32.self), Int(size) <= Self.filesMaximum_bytes, let content = reader.take(Int(size))
       else { return nil }
       files.append(IdentFile(name: name, content: content))
+    }
+    if !reader.isAtEnd {
+      guard reader.number(UInt8.self) == Self.identityKeyTag,
+        let publicCount = reader.number(UInt16.self), (1...IdentityKey.publicKeyMaximum_bytes).contains(Int(publicCount)),
+        let publicKey = reader.take(Int(publicCount)),
+        let handleCount = reader.number(UInt16.self), (1...IdentityKey.handleMaximum_bytes).contains(Int(handleCount)),
+        let handle = reader.take(Int(handleCount))
+      else { return nil }
+      identityKey = IdentityKey(publicKey: publicKey, handle: handle)
     }
     guard reader.isAtEnd, files_bytes <= Self.filesMaximum_bytes else { return nil }
   }

@@ -27,8 +27,9 @@ final class LinuxStorage: Storage {
       case .absent(let reason): return StorageFacts(state: .volatile, reason: reason)
       case .present(let root):
         kind = root.kind
-        let (cipher, epoch) = try open(parts, root: root)
-        return StorageFacts(state: .open, cipher: cipher.word, rootOfTrust: kind, identityEpoch: epoch)
+        let opened = try open(parts, root: root)
+        return StorageFacts(
+          state: .open, cipher: opened.cipher.word, rootOfTrust: kind, identityEpoch: opened.epoch, identityKey: opened.identityKey)
       }
     } catch {
       return StorageFacts(state: error.code == BoardError.lockedCode ? .locked : .damaged, rootOfTrust: kind, reason: error.reason)
@@ -66,28 +67,32 @@ final class LinuxStorage: Storage {
     try makeVolume(parts.data, root).destroy()
   }
 
-  private func open(_ parts: Parts, root: any SealingRootOfTrust) throws(BoardError) -> (VolumeCipher, epoch: UInt64) {
+  private func open(
+    _ parts: Parts, root: any SealingRootOfTrust
+  ) throws(BoardError) -> (cipher: VolumeCipher, epoch: UInt64, identityKey: IdentityKey?) {
     let store = try IdentStore.open(parts.ident, root: root)
     if store.content.isWiping { try wipe(parts, root, made: store.content.dataEpoch) }
     guard let epoch = try root.value(of: .identityEpoch) else { throw IdentStore.damage("the root of trust has lost the identity epoch") }
+    var content = store.content
     let cipher: VolumeCipher
-    if store.content.dataEpoch == epoch {
-      guard let known = VolumeCipher(rawValue: store.content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
+    if content.dataEpoch == epoch {
+      guard let known = VolumeCipher(rawValue: content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
       cipher = known
       try makeVolume(parts.data, root).open(cipher)
     } else {
-      guard store.content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
+      guard content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
       // The first boot, or the first after a wipe; or such a boot was cut off, as the store is told last.
       cipher = haechi_cpu_has_aes() == 1 ? .aesXTS : .adiantum
       try makeVolume(try grown(parts.data), root).make(cipher, epoch: epoch)
-      var content = store.content
       content.dataEpoch = epoch
       content.dataCipher = cipher.rawValue
       content.isWiping = false
-      try store.commit(content)
     }
+    // Once, while the device is blank: one that has files has a key among them, which stays what it is known by.
+    if content.files.isEmpty, content.identityKey == nil { content.identityKey = try root.makeIdentityKey() }
+    if content != store.content { try store.commit(content) }
     try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
-    return (cipher, epoch)
+    return (cipher, epoch, store.content.identityKey)
   }
 
   /// The partition, with the rest of the disk where there is any. Nothing that counts lies in it.

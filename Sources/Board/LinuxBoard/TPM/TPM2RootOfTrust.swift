@@ -20,7 +20,22 @@ final class TPM2RootOfTrust: RootOfTrust {
       let tpm = try TPM2(device: device)
       return RootOfTrustFacts(kind: .tpm2, manufacturer: try tpm.manufacturer(), secureBootState: try tpm.secureBootState())
     #else
-      throw BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
+      throw Self.notBuiltIn(device)
     #endif
   }
+
+  func sign(_ digest: [UInt8], with handle: [UInt8]) throws(BoardError) -> [UInt8] {
+    guard let device = Self.device else { throw BoardError(code: BoardError.lockedCode, reason: "the device's own key is in a TPM, and this machine has none") }
+    #if HAECHI_DEVICE_LIBRARIES
+      return try TPM2(device: device).sign(digest, with: handle)
+    #else
+      throw Self.notBuiltIn(device)
+    #endif
+  }
+
+  #if !HAECHI_DEVICE_LIBRARIES
+    private static func notBuiltIn(_ device: String) -> BoardError {
+      BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
+    }
+  #endif
 }

@@ -90,18 +90,15 @@
       }
       guard let privatePart, let publicPart else { throw BoardError(code: "root-of-trust-failed", reason: "\(tpm.device): TPM2_Create gave no object") }
       return try SealedBlob(
-        binding: binding, storageKey: try tpm.name(of: storageKey), publicPart: publicPart.pointee, privatePart: privatePart.pointee
+        binding: binding,
+        object: TPMObject(storageKey: try tpm.name(of: storageKey), publicPart: publicPart.pointee, privatePart: privatePart.pointee)
       ).encoded(device: tpm.device)
     }
 
     func unseal(_ bytes: [UInt8]) throws(BoardError) -> SecretBytes {
-      var blob = try SealedBlob(decoding: bytes)
-      guard blob.storageKey == (try tpm.name(of: storageKey)) else { throw Self.otherTPM }
+      let blob = try SealedBlob(decoding: bytes)
       let none = haechi_tpm_no_session
-      var object: ESYS_TR = 0
-      let loaded = Esys_Load(tpm.context, storageKey, session, none, none, &blob.privatePart, &blob.publicPart, &object)
-      if haechi_tpm_response_code(loaded) == haechi_tpm_rc_integrity { throw Self.otherTPM }
-      try tpm.check(loaded, "TPM2_Load")
+      let object = try tpm.load(blob.object, under: storageKey, session: session)
       defer { tpm.flush(object) }
       let policy = try tpm.startSession(haechi_tpm_policy_session, salt: storageKey, encrypts: haechi_tpm_session_encrypts_response)
       defer { tpm.flush(policy) }
@@ -117,6 +114,8 @@
       guard let data else { throw BoardError(code: "root-of-trust-failed", reason: "\(tpm.device): TPM2_Unseal gave nothing") }
       return withUnsafeBytes(of: data.pointee.buffer) { SecretBytes(copying: $0.prefix(Int(data.pointee.size))) }
     }
+
+    func makeIdentityKey() throws(BoardError) -> IdentityKey? { try tpm.makeIdentityKey(under: storageKey, session: counting) }
 
     func closeForThisBoot() throws(BoardError) {
       try tpm.extend(register: registers.phase, by: RecordCipher.digest(Array("haechi: the data key was given out".utf8)))
@@ -145,7 +144,7 @@
       var digest = TPM2B_DIGEST()
       try tpm.check(Esys_PolicyPCR(tpm.context, policy, none, none, none, &digest, &selection), "TPM2_PolicyPCR")
       guard case .dataKey(let epoch) = binding else { return }
-      guard let counter = try tpm.counter(at: Self.index(of: .identityEpoch)) else { throw Self.otherTPM }
+      guard let counter = try tpm.counter(at: Self.index(of: .identityEpoch)) else { throw TPM2.otherTPM }
       defer { tpm.close(counter) }
       var operand = TPM2B_OPERAND()
       operand.size = 8
@@ -170,25 +169,18 @@
         code: BoardError.lockedCode,
         reason: "the state of Secure Boot (PCR \(registers.firmware)) is not that which the key was sealed to: other firmware\(also)")
     }
-
-    private static let otherTPM = BoardError(code: BoardError.lockedCode, reason: "the key was sealed by another TPM, or this one was cleared since")
   }
 
   /// What the TPM gives out for a secret that was sealed.
   ///
-  ///     1 byte format (1), 1 byte binding (1 firmware, 2 data key), 8 bytes epoch, 1 byte length and the name of the storage key,
-  ///     TPM2B_PUBLIC, TPM2B_PRIVATE (TPM 2.0 Library part 2, 12.2.5 and 12.3.7)
+  ///     1 byte format (1), 1 byte binding (1 firmware, 2 data key), 8 bytes epoch, and the object
   private struct SealedBlob {
     let binding: SealBinding
-    let storageKey: [UInt8]
-    var publicPart: TPM2B_PUBLIC
-    var privatePart: TPM2B_PRIVATE
+    let object: TPMObject
 
-    init(binding: SealBinding, storageKey: [UInt8], publicPart: TPM2B_PUBLIC, privatePart: TPM2B_PRIVATE) {
+    init(binding: SealBinding, object: TPMObject) {
       self.binding = binding
-      self.storageKey = storageKey
-      self.publicPart = publicPart
-      self.privatePart = privatePart
+      self.object = object
     }
 
     func encoded(device: String) throws(BoardError) -> [UInt8] {
@@ -202,34 +194,21 @@
         writer.put(UInt8(2))
         writer.put(epoch)
       }
-      writer.put(UInt8(truncatingIfNeeded: storageKey.count))
-      writer.put(storageKey)
-      var (publicPart, privatePart) = (publicPart, privatePart)
-      var buffer = [UInt8](repeating: 0, count: MemoryLayout<TPM2B_PUBLIC>.size + MemoryLayout<TPM2B_PRIVATE>.size)
-      var filled = 0
-      try TPM2.check(Tss2_MU_TPM2B_PUBLIC_Marshal(&publicPart, &buffer, buffer.count, &filled), "marshalling", device)
-      try TPM2.check(Tss2_MU_TPM2B_PRIVATE_Marshal(&privatePart, &buffer, buffer.count, &filled), "marshalling", device)
-      return writer.bytes + buffer.prefix(filled)
+      return writer.bytes + (try object.encoded(device: device))
     }
 
     init(decoding bytes: [UInt8]) throws(BoardError) {
       let damaged = BoardError(code: "storage-damaged", reason: "a sealed key is not whole")
       var reader = FieldReader(bytes)
       guard reader.number(UInt8.self) == 1, let kind = reader.number(UInt8.self), let epoch = reader.number(UInt64.self),
-        let length = reader.number(UInt8.self), let name = reader.take(Int(length))
+        let object = TPMObject(decoding: Array(bytes.dropFirst(10)))
       else { throw damaged }
       switch kind {
       case 1: binding = .firmware
       case 2: binding = .dataKey(epoch: epoch)
       default: throw damaged
       }
-      storageKey = name
-      publicPart = TPM2B_PUBLIC()
-      privatePart = TPM2B_PRIVATE()
-      var offset = 11 + Int(length)
-      guard Tss2_MU_TPM2B_PUBLIC_Unmarshal(bytes, bytes.count, &offset, &publicPart) == 0,
-        Tss2_MU_TPM2B_PRIVATE_Unmarshal(bytes, bytes.count, &offset, &privatePart) == 0, offset == bytes.count
-      else { throw damaged }
+      self.object = object
     }
   }
 #endif

@@ -143,6 +143,7 @@ actor BenchSupervisor {
     case .statement(let request, let statement):
       statements.append(statement)
       if statement.kind == .setPeers, statementOutcome == .done, let peers = PeerDestinations(encoded: statement.body) { send(.peers(peers)) }
+      if statement.kind == .setDiscovery, statementOutcome == .done { send(.discovery(isOn: statement.body == [1])) }
       if statement.kind == .setPeers, holdsPeers {
         heldPeers = request
       } else {

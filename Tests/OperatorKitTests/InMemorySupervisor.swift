@@ -151,6 +151,14 @@ final class InMemorySupervisor: Sendable {
       }
       send(.peers(peers))
       send(.grade(report))
+    case .setDiscovery:
+      guard signed.body == [0] || signed.body == [1] else { return .refused }
+      let report = state.withLock { state in
+        state.nonce = Self.newNonce()
+        return state.report
+      }
+      send(.discovery(isOn: signed.body == [1]))
+      send(.grade(report))
     case .transfer: break
     }
     return .done

@@ -51,6 +51,12 @@ struct PacketFixtureTests {
       "01 0d 1a 04 0a000202 20fb 10 fd000000000000000000000000000001 01bb", .peers(#require(PeerDestinations(places))))
   }
 
+  @Test("discovery")
+  func discovery() throws {
+    // kind 11 discovery: on
+    try expect("01 11 01", .discovery(isOn: true))
+  }
+
   @Test("the storage, both ways")
   func storage() throws {
     // kind 10 storage: state 3 (locked), cipher of 0 bytes, root of trust 1 (TPM 2), identity epoch 7, reason of 2 bytes "no"

@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<14, using: &self) {
+    switch Int.random(in: 0..<15, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -82,6 +82,7 @@ extension SeededGenerator {
         StorageReport(
           state: pick(StorageReport.State.allCases), cipher: text(48), rootOfTrust: pick([.none, .tpm2, .development]),
           identityEpoch: number64(), reason: text(160)))
+    case 13: .discovery(isOn: .random(using: &self))
     default: .shutdown(grace_ms: number32())
     }
   }

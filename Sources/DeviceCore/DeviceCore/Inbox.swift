@@ -16,6 +16,8 @@ final class Inbox: Sendable {
     var destinationFollower: (@Sendable (DestinationReport) -> Void)?
     var peers: PeerDestinations?
     var peersFollower: (@Sendable (PeerDestinations) -> Void)?
+    var discovers = false
+    var discoveryFollower: (@Sendable (Bool) -> Void)?
   }
   private let introduction = NIOLockedValueBox(Introduction())
   private let endings: AsyncStream<Ending>
@@ -65,6 +67,11 @@ final class Inbox: Sendable {
         state.peers = destinations
         state.peersFollower?(destinations)
       }
+    case .discovery(let isOn):
+      introduction.withLockedValue { state in
+        state.discovers = isOn
+        state.discoveryFollower?(isOn)
+      }
     }
   }
 
@@ -94,6 +101,14 @@ final class Inbox: Sendable {
     introduction.withLockedValue { state in
       state.peersFollower = follower
       if let peers = state.peers { follower(peers) }
+    }
+  }
+
+  /// Calls `follower`, which must not wait, when multicast DNS is let through now, and with each change.
+  func followDiscovery(_ follower: @escaping @Sendable (Bool) -> Void) {
+    introduction.withLockedValue { state in
+      state.discoveryFollower = follower
+      if state.discovers { follower(true) }
     }
   }
 

@@ -118,6 +118,12 @@ public final class Supervisor {
   var peers = PeerDestinations.none
   /// As `destinationIsNews`.
   var peersAreNews = false
+  /// Whether the device may speak multicast DNS, by the owner's word.
+  var discovers = false
+  /// As `destinationIsNews`.
+  var discoveryIsNews = false
+  /// It was ended a moment ago, and is let through until then.
+  var discoveryEnds_us: UInt64?
   var addressRate: PacketRate
   /// The runtime has not heard of the destination yet: it does when the rules let it through.
   var destinationIsNews = false

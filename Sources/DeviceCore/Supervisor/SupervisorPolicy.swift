@@ -23,7 +23,8 @@ extension Supervisor {
     let courtesy = guardState.grade >= .quarantined ? [] : withdrawn.filter { !declared.contains($0) }
     return NetworkPolicyRules(
       grade: guardState.grade, servedPort: limits.servedPort, destinations: guardState.grade >= .locked ? [] : declared + courtesy,
-      resolvers: guardState.grade >= .locked || !isDeclaredByName ? [] : resolvers)
+      resolvers: guardState.grade >= .locked || !isDeclaredByName ? [] : resolvers,
+      discovers: guardState.grade < .quarantined && (discovers || discoveryEnds_us != nil))
   }
 
   /// The rules before the interface is up: whatever comes or goes on it later meets them. Waits, with a deadline; boot has nothing else to do.
@@ -115,6 +116,10 @@ extension Supervisor {
     if peersAreNews, guardState.grade < .quarantined {
       peersAreNews = false
       tell(.peers(peers))
+    }
+    if discoveryIsNews, guardState.grade < .quarantined {
+      discoveryIsNews = false
+      tell(.discovery(isOn: discovers))
     }
     guard destinationIsNews, let destination else { return }
     destinationIsNews = false

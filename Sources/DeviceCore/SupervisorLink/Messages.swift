@@ -177,6 +177,8 @@ public enum StatementKind: UInt8, Sendable, CaseIterable {
   case setPeers = 3
   /// The device is given up: its owner is forgotten, and the machine restarts. No body.
   case transfer = 4
+  /// The device announces itself to its neighbours, or not any more. Body: one byte, 1 or 0.
+  case setDiscovery = 5
 }
 
 /// A statement of the owner's, signed by one of the owner's admins; what its signature covers is in Identity's `OwnerStatement`.
@@ -253,6 +255,8 @@ public enum SupervisorMessage: Hashable, Sendable {
   case storage(StorageReport)
   /// Where peers may be reached, at the start where there are any and after each change.
   case peers(PeerDestinations)
+  /// Whether multicast DNS is let through, at the start where it is and after each change.
+  case discovery(isOn: Bool)
 }
 
 /// What became of a request.

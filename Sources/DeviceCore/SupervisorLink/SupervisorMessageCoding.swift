@@ -84,6 +84,10 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: SupervisorKind.peers.rawValue)
       writer.bytes(destinations.encoded, maximum: PeerDestinations.encodedMaximum_bytes)
       return writer.packet()
+    case .discovery(let isOn):
+      var writer = PacketWriter(kind: SupervisorKind.discovery.rawValue)
+      writer.bool(isOn)
+      return writer.packet()
     }
   }
 
@@ -164,6 +168,8 @@ extension SupervisorPacket {
         throw LinkError("packet-field", "destinations: not the one form of addresses and ports")
       }
       return .peers(destinations)
+    case .discovery:
+      return .discovery(isOn: try reader.bool("isOn"))
     }
   }
 }

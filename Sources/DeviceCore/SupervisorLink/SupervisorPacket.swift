@@ -28,6 +28,7 @@ public enum SupervisorPacket {
   enum SupervisorKind: UInt8 {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
     case storage = 0x10
+    case discovery
   }
   enum RuntimeKind: UInt8 {
     case ready = 0x81, heartbeat, setOutput, applyLease, dropLease, setHostName, log, raiseGrade, pinOwner, statement, destinationAddresses

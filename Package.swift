@@ -131,7 +131,8 @@ var targets: [Target] = [
   tests("Discovery", ["TestDisk", "Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
   tests(
-    "DeviceCore", ["LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
+    "DeviceCore",
+    ["LocalAPI", "Discovery", "PeerLink", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
   // A real mosquitto on loopback, and who may connect to it.
   .target(name: "TestBroker", dependencies: ["MQTT", "TLS", "Identity", "Crypto", "Foundations"], path: "Tests/TestBroker", swiftSettings: swiftSettings),

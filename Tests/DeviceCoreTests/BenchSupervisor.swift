@@ -27,6 +27,10 @@ actor BenchSupervisor {
   private var wipeOutcome = RequestOutcome.done
   private(set) var wipesAsked = 0
   private var revocationOutcome = RequestOutcome.done
+  private(set) var moved: [(from: PeerDestinations.Destination, to: NetworkAddress)] = []
+  private var movedOutcome = RequestOutcome.done
+  /// How it is answered that a peer has moved.
+  func answerMoved(_ outcome: RequestOutcome) { movedOutcome = outcome }
   /// The statement about peers that is not answered yet, where they are held back.
   private var heldPeers: UInt32?
   private var holdsPeers = false
@@ -149,6 +153,9 @@ actor BenchSupervisor {
       } else {
         send(.answer(request: request, statementOutcome))
       }
+    case .peerMoved(let request, let from, let address):
+      moved.append((from, address))
+      send(.answer(request: request, movedOutcome))
     case .destinationAddresses(let request, _): send(.answer(request: request, .done))
     case .wipeByLabel(let request):
       wipesAsked += 1

@@ -96,7 +96,7 @@ final class InMemorySupervisor: Sendable {
       send(.answer(request: request, .done))
     case .commitIdentity(let request): send(.answer(request: request, .done))
     case .exportAudit(let request): send(.answer(request: request, .failed))
-    case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
+    case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses, .peerMoved: break
     }
   }
 

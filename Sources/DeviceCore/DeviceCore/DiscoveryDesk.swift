@@ -18,6 +18,7 @@ final class DiscoveryDesk: Sendable {
     var isAnnouncing = false
     var state = Neighbourhood.State.off
     var conflictTold_ms: UInt64?
+    var placeFollower: (@Sendable () -> Void)?
   }
   /// Whoever can bring about a conflict can do so again and again: it is one event in this time.
   private static let conflictPause_ms: UInt64 = 3_600_000
@@ -44,6 +45,7 @@ final class DiscoveryDesk: Sendable {
   @Sendable func permitted(_ isOn: Bool) {
     box.withLockedValue { $0.isPermitted = isOn }
     use()
+    placeChanged()
   }
 
   /// In quarantine not even a good-bye goes out; the supervisor tells when that is over.
@@ -63,8 +65,14 @@ final class DiscoveryDesk: Sendable {
   }
 
   private func leased(_ lease: NetworkLease?) {
-    box.withLockedValue { $0.place = lease.map { (NetworkAddress(ipv4: $0.prefix.address), $0.prefix.prefixLength) } }
+    let new = lease.map { (address: NetworkAddress(ipv4: $0.prefix.address), prefixLength: $0.prefix.prefixLength) }
+    let isOther = box.withLockedValue { state in
+      defer { state.place = new }
+      return state.place?.address != new?.address || state.place?.prefixLength != new?.prefixLength
+    }
+    guard isOther else { return }
     use()
+    placeChanged()
   }
 
   /// The owner says it once more: who was silenced by a conflict tries again.
@@ -73,6 +81,11 @@ final class DiscoveryDesk: Sendable {
     neighbourhood.announce(nil, saysGoodbye: false)
     use()
   }
+
+  /// Calls `follower`, which must not wait, when what was found before counts no more: there is another link, or the owner's word has changed.
+  func onPlace(_ follower: @escaping @Sendable () -> Void) { box.withLockedValue { $0.placeFollower = follower } }
+
+  private func placeChanged() { box.withLockedValue { $0.placeFollower }?() }
 
   private func use() {
     let isOwned = device.owner != nil
@@ -87,6 +100,14 @@ final class DiscoveryDesk: Sendable {
       neighbourhood.announce(link, saysGoodbye: !state.isQuiet)
     }
   }
+
+  // MARK: Looking for others
+
+  /// These devices are looked for from now on, while this one is announced.
+  func seek(_ devices: Set<DeviceIdentifier>) { neighbourhood.seek(devices) }
+
+  /// Calls `handler`, which must not wait, with what neighbours say of devices that are looked for.
+  func onSighting(_ handler: @escaping @Sendable ([Sighting]) -> Void) { neighbourhood.onSighting(handler) }
 
   func stop() async { try? await neighbourhood.stop().get() }
 

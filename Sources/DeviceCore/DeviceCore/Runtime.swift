@@ -121,6 +121,7 @@ struct Runtime {
     hub.onReading(cloudDesk.publish)
     followGrades(grades, hub, listener, cloudDesk, peerDesk, discoveryDesk)
     connectPeers(peerDesk, listener, inbox)
+    connectSearch(peerDesk, discoveryDesk)
     inbox.followDiscovery(discoveryDesk.permitted)
     revocationDesk.onChange(listener.review)
     await pinOwner(device, statements, log)

@@ -5,6 +5,12 @@ public struct Sighting: Hashable, Sendable {
   public let device: DeviceIdentifier
   public let address: NetworkAddress
   public let port: UInt16
+
+  public init(device: DeviceIdentifier, address: NetworkAddress, port: UInt16) {
+    self.device = device
+    self.address = address
+    self.port = port
+  }
 }
 
 /// What neighbours say of devices, put together from their messages; bounded, whoever says what.

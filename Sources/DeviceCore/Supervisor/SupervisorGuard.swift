@@ -195,6 +195,7 @@ extension Supervisor {
       if peers != self.peers {
         withdrawDestinations(now_us: now_us)
         self.peers = peers
+        movedPeers = movedPeers.filter { peers.list.contains($0.key) }
         policyIsStale = true
         peersAreNews = true
         say(.notice, "\(peers.list.count) places of peers are declared, by order of the owner")
@@ -203,27 +204,11 @@ extension Supervisor {
       tell(.grade(guardState.report(now_us: now_us)))
     case .setDiscovery:
       guard let isOn = Self.isOn(statement) else { return .refused }
-      if isOn != discovers {
-        discovers = isOn
-        // The runtime says good-bye to the neighbours.
-        discoveryEnds_us = isOn ? nil : later(now_us, by: limits.withdrawal_us)
-        policyIsStale = true
-        discoveryIsNews = true
-        say(.notice, "discovery is \(isOn ? "on" : "off"), by order of the owner")
-      }
+      setDiscovery(isOn, now_us: now_us)
       guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
       tell(.grade(guardState.report(now_us: now_us)))
     }
     return .done
-  }
-
-  /// What a statement about discovery orders; nil where its body is not the one byte.
-  private static func isOn(_ statement: SignedStatement) -> Bool? {
-    switch statement.body {
-    case [0]: false
-    case [1]: true
-    default: nil
-    }
   }
 
   // MARK: The declared destination
@@ -256,7 +241,7 @@ extension Supervisor {
 
   /// Those of now are let through for a moment longer: the runtime hears of the change first, and a connection that it was just making to where
   /// it still might is no attack.
-  private func withdrawDestinations(now_us: UInt64) {
+  func withdrawDestinations(now_us: UInt64) {
     withdrawn = declaredDestinations
     withdrawnUntil_us = withdrawn.isEmpty ? nil : later(now_us, by: limits.withdrawal_us)
   }

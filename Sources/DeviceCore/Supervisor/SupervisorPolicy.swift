@@ -6,12 +6,14 @@ internal import SupervisorLink
 // block and may end its process.
 
 extension Supervisor {
-  /// The broker's addresses and, while nothing is the matter with the runtime, those of the peers.
+  /// The broker's addresses and, while nothing is the matter with the runtime, those of the peers and where they were found since.
   var declaredDestinations: [NetworkPolicyRules.Destination] {
     let broker = destination.map { destination in addresses.map { NetworkPolicyRules.Destination(address: $0, port: destination.port) } } ?? []
     guard guardState.grade < .quarantined else { return broker }
-    let others = peers.list.map { NetworkPolicyRules.Destination(address: $0.address, port: $0.port) }
-    return broker + others.filter { !broker.contains($0) }
+    let others = peers.list.flatMap { peer in
+      [peer.address, movedPeers[peer]].compactMap { $0 }.map { NetworkPolicyRules.Destination(address: $0, port: peer.port) }
+    }
+    return (broker + others).reduce(into: []) { list, one in if !list.contains(one) { list.append(one) } }
   }
 
   /// Names are looked up for the declared one alone.

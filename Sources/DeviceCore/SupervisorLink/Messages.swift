@@ -301,6 +301,8 @@ public enum RuntimeMessage: Hashable, Sendable {
   case statement(request: UInt32, SignedStatement)
   /// What DNS says of the declared name: 1 to 4 addresses.
   case destinationAddresses(request: UInt32, [NetworkAddress])
+  /// The peer that was declared at `from` is at another address of the same link, a neighbour says: may it be looked for there too, at the same port?
+  case peerMoved(request: UInt32, from: PeerDestinations.Destination, to: NetworkAddress)
   /// Somebody proved the label of a device that the supervisor knows an owner of: may it be wiped? Done only shortly after the button was pressed, as
   /// it saw it; the machine restarts soon after that, and with it goes the pinned owner.
   case wipeByLabel(request: UInt32)

@@ -37,6 +37,7 @@ public enum SupervisorPacket {
     case commitIdentity = 0x90
     case audit = 0x91
     case exportAudit
+    case peerMoved
   }
 
   /// `text` cut to at most `maximum` bytes of UTF-8, never inside a Unicode scalar.

@@ -81,5 +81,15 @@ struct PeerSearchTests {
     #expect(search.found.count == 1)
     search.keep([])
     #expect(search.found.isEmpty)
+    // What is answered after all of it was forgotten does not count: the supervisor may have taken it back already.
+    let lateMove = search.next(two, declared: declared, [entry], now_ms: 15_000)
+    let late = try #require(lateMove)
+    search.forgetFound()
+    let isLate = search.settle(late, isPermitted: true)
+    #expect(!isLate && search.found.isEmpty)
+    let againMove = search.next(two, declared: declared, [entry], now_ms: 20_000)
+    let again = try #require(againMove)
+    let isAgain = search.settle(again, isPermitted: true)
+    #expect(isAgain)
   }
 }

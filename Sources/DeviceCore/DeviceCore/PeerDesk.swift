@@ -97,7 +97,8 @@ final class PeerDesk: Sendable {
 
   // MARK: Peers that have moved
 
-  /// Calls `handler`, which must not wait, with the peers that do not answer where they should be, whenever these are others than before.
+  /// Calls `handler`, which must not wait, with the peers that do not answer where they should be, whenever these are others than before, or one was not
+  /// where it was found.
   func onMissing(_ handler: @escaping @Sendable (Set<DeviceIdentifier>) -> Void) { state.withLockedValue { $0.search.missingChanged = handler } }
 
   /// There is another link, or none may be looked at: where peers were found counts no more.
@@ -110,7 +111,8 @@ final class PeerDesk: Sendable {
     let (isOther, handler, missing) = state.withLockedValue { state in
       let before = (state.search.missing, state.search.found.count)
       state.search.take(peer, status)
-      return (before.1 != state.search.found.count, before.0 == state.search.missing ? nil : state.search.missingChanged, state.search.missing)
+      let isGivenUp = before.1 != state.search.found.count
+      return (isGivenUp, isGivenUp || before.0 != state.search.missing ? state.search.missingChanged : nil, state.search.missing)
     }
     handler?(missing)
     // It was no better there: the owner's place is tried again.

@@ -20,8 +20,9 @@ struct PeerSearch: Sendable {
   private(set) var found: [DeviceIdentifier: Move] = [:]
   private var tried_ms: [DeviceIdentifier: UInt64] = [:]
   private var last: [DeviceIdentifier: NetworkAddress] = [:]
-  /// One question to the supervisor at a time.
-  private var isAsking = false
+  /// One question to the supervisor at a time: what `forgotten` was when it was asked.
+  private var asked: UInt64?
+  private var forgotten: UInt64 = 0
   var missingChanged: (@Sendable (Set<DeviceIdentifier>) -> Void)?
 
   /// The link to a peer has changed. Where a place that was found is no better, it is given up.
@@ -38,7 +39,11 @@ struct PeerSearch: Sendable {
     }
   }
 
-  mutating func forgetFound() { found = [:] }
+  /// What was found counts no more, and what is being asked for will not when it is answered.
+  mutating func forgetFound() {
+    found = [:]
+    forgotten += 1
+  }
 
   /// These places are declared, and no others: what was found of others counts no more.
   mutating func keep(_ declared: [PeerDestinations.Destination]) { found = found.filter { declared.contains($0.value.from) } }
@@ -48,7 +53,7 @@ struct PeerSearch: Sendable {
     _ sightings: [Sighting], declared: [PeerDestinations.Destination], _ entries: [PeerEntry], now_ms: UInt64
   ) -> Move? {
     missing.formIntersection(entries.map(\.device))
-    guard !isAsking else { return nil }
+    guard asked == nil else { return nil }
     for entry in entries where missing.contains(entry.device) && now_ms >= (tried_ms[entry.device] ?? 0) {
       guard let from = entry.destination, declared.contains(from), found[entry.device] == nil else { continue }
       let places = sightings.filter { $0.device == entry.device && $0.port == from.port && $0.address != from.address }.map(\.address)
@@ -57,7 +62,7 @@ struct PeerSearch: Sendable {
       else { continue }
       tried_ms[entry.device] = now_ms + Self.pause_ms
       last[entry.device] = address
-      isAsking = true
+      asked = forgotten
       return Move(peer: entry.device, from: from, to: place)
     }
     return nil
@@ -65,8 +70,8 @@ struct PeerSearch: Sendable {
 
   /// What the supervisor answered. True where the place is to be tried.
   mutating func settle(_ move: Move, isPermitted: Bool) -> Bool {
-    isAsking = false
-    guard isPermitted, missing.contains(move.peer) else { return false }
+    defer { asked = nil }
+    guard asked == forgotten, isPermitted, missing.contains(move.peer) else { return false }
     found[move.peer] = move
     return true
   }

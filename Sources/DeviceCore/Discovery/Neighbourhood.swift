@@ -64,7 +64,7 @@ public final class Neighbourhood: Sendable {
   /// - Parameter saysGoodbye: whether the neighbours are told that what was announced is no more; false where nothing may be sent.
   public func announce(_ link: Link?, saysGoodbye: Bool) { eventLoop.execute { self.engine.value.follow(link, saysGoodbye: saysGoodbye) } }
 
-  /// These devices are looked for from now on, while anything is announced.
+  /// These devices are looked for from now on, while anything is announced: questions begin anew.
   public func seek(_ devices: Set<DeviceIdentifier>) { eventLoop.execute { self.engine.value.seek(devices) } }
 
   /// Says good-bye, where something was announced, and ends.
@@ -142,7 +142,6 @@ private final class NeighbourhoodEngine {
     } catch {
       return fail("\(error)")
     }
-    become(.probing)
     let bound = NIOLoopBound(self, eventLoop: eventLoop)
     DatagramBootstrap(group: eventLoop)
       .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: MulticastMessage.maximum_bytes))
@@ -163,6 +162,7 @@ private final class NeighbourhoodEngine {
       self.channel = channel
       let bound = NIOLoopBound(self, eventLoop: eventLoop)
       channel.closeFuture.hop(to: eventLoop).whenComplete { _ in bound.value.closed(generation) }
+      become(.probing)
       responder = Responder(link.announcement, now_ms: BootClock.now_ms())
       askAnew()
       setTimer()
@@ -176,8 +176,8 @@ private final class NeighbourhoodEngine {
 
   private func fail(_ why: String) {
     end(saysGoodbye: false)
+    if state != .failed { log(.warning, "announcing failed, and is tried again each \(Self.reopen_ms / 1_000) s: \(why)") }
     become(.failed)
-    log(.warning, "announcing failed, and is tried again: \(why)")
     let now = generation
     let bound = NIOLoopBound(self, eventLoop: eventLoop)
     timer = eventLoop.scheduleTask(in: .milliseconds(Self.reopen_ms)) { if bound.value.generation == now { bound.value.open() } }
@@ -247,10 +247,8 @@ private final class NeighbourhoodEngine {
   // MARK: Looking for others
 
   func seek(_ devices: Set<DeviceIdentifier>) {
-    guard devices != sought else { return }
-    let isMore = !devices.isSubset(of: sought)
     sought = devices
-    if isMore { askAnew() }
+    askAnew()
     setTimer()
   }
 

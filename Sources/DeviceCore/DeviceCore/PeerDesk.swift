@@ -28,6 +28,7 @@ final class PeerDesk: Sendable {
   private let supervisor: SupervisorClient
   private let link: PeerLink
   private let state = NIOLockedValueBox(State())
+  private let turn = NIOLockedValueBox(())
 
   /// - Parameter group: where connections to peers live.
   init(book: PeerBook, device: Device, hub: DeviceHub, statements: StatementDesk, rules: PeerRules, group: any EventLoopGroup, clock: WallClock) {
@@ -83,16 +84,20 @@ final class PeerDesk: Sendable {
   func stop() { link.follow([:]) }
 
   /// The link goes only to where the supervisor lets it: an entry that is not the owner's word to the supervisor leads nowhere.
+  ///
+  /// One caller at a time, so that the newest word is the last that the link hears: a place that was just taken back would be undeclared.
   private func use() {
-    let (declared, isQuiet, found) = state.withLockedValue { ($0.declared.list, $0.isQuiet, $0.search.found) }
-    guard !isQuiet, device.owner != nil else { return link.follow([:]) }
-    var targets: [DeviceIdentifier: PeerDestinations.Destination] = [:]
-    for entry in book.entries {
-      if let destination = entry.destination, declared.contains(destination) {
-        targets[entry.device] = found[entry.device].flatMap { $0.from == destination ? $0.to : nil } ?? destination
+    turn.withLockedValue { _ in
+      let (declared, isQuiet, found) = state.withLockedValue { ($0.declared.list, $0.isQuiet, $0.search.found) }
+      guard !isQuiet, device.owner != nil else { return link.follow([:]) }
+      var targets: [DeviceIdentifier: PeerDestinations.Destination] = [:]
+      for entry in book.entries {
+        if let destination = entry.destination, declared.contains(destination) {
+          targets[entry.device] = found[entry.device].flatMap { $0.from == destination ? $0.to : nil } ?? destination
+        }
       }
+      link.follow(targets)
     }
-    link.follow(targets)
   }
 
   // MARK: Peers that have moved

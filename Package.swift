@@ -80,11 +80,13 @@ var targets: [Target] = [
   core("SupervisorLink", ["Foundations"]),
   core("Supervisor", ["SupervisorLink", "BoardAPI", "Foundations"]),
   core("Network", ["CHaechi", "Foundations", nioCore, nioPosix, nioConcurrency]),
+  core("Discovery", ["Foundations", nioCore, nioPosix]),
   core("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioConcurrency]),
   core(
     "DeviceCore",
     [
-      "LocalAPI", "CloudLink", "PeerLink", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Audit", "Identity", "Crypto", "BoardAPI", "Foundations",
+      "LocalAPI", "CloudLink", "PeerLink", "Discovery", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Audit", "Identity", "Crypto", "BoardAPI",
+      "Foundations",
       nioCore, nioPosix,
       nioConcurrency,
     ]),
@@ -128,12 +130,13 @@ var targets: [Target] = [
   tests("SupervisorLink", ["Foundations"]),
   tests("Supervisor", ["TestDisk", "SupervisorLink", "BoardAPI", "Foundations", "Identity", "Crypto", "haechid"]),
   tests("Network", ["Foundations", nioCore, nioPosix, nioConcurrency]),
+  tests("Discovery", ["TestDisk", "Foundations", nioCore, nioPosix, nioConcurrency]),
   tests("LocalAPI", ["TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1, nioEmbedded, nioConcurrency]),
   tests(
     "DeviceCore",
     [
-      "TestChip", "LocalAPI", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations", nioCore, nioPosix,
-      nioConcurrency,
+      "TestChip", "LocalAPI", "Discovery", "PeerLink", "BoardAPI", "VirtualBoard", "SupervisorLink", "Vault", "Identity", "Crypto", "TLS", "Foundations",
+      nioCore, nioPosix, nioConcurrency,
     ]),
   tests("LinuxProcess", ["BoardAPI", "Foundations", "CHaechi", "sandbox-probe"]),
   // A real mosquitto on loopback, and who may connect to it.
@@ -163,7 +166,7 @@ if onDevice {
     .target(name: "LabelPrint", dependencies: ["CQrencode", "CPng", "Foundations"], path: "Sources/LabelPrint", swiftSettings: swiftSettings),
     tests("LabelPrint", ["Foundations"]),
     .target(
-      name: "OperatorKit", dependencies: ["LabelPrint", "Audit", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
+      name: "OperatorKit", dependencies: ["LabelPrint", "Discovery", "Audit", "MQTT", "TLS", "Identity", "Crypto", "Foundations", nioCore, nioPosix, nioHTTP1],
       path: "Sources/OperatorKit", swiftSettings: swiftSettings),
     .executableTarget(
       name: "haechi", dependencies: ["OperatorKit", "Identity", "Crypto", "Foundations", argumentParser],

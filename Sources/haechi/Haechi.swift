@@ -46,7 +46,7 @@ struct Haechi: AsyncParsableCommand {
     subcommands: [
       MakerCommand.self, Provision.self, OwnerCommand.self, Claim.self, Devices.self, MemberCommand.self,
       Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self,
-      GuardCommand.self, AuditCommand.self, CloudCommand.self, PeerCommand.self, Renew.self,
+      GuardCommand.self, AuditCommand.self, CloudCommand.self, PeerCommand.self, DiscoveryCommand.self, Discover.self, Renew.self,
       Transfer.self, ReceiptCommand.self, Demo.self,
     ])
 }

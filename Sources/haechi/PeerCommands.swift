@@ -32,7 +32,7 @@ struct PeerAdd: HaechiCommand {
     discussion: """
       Needs the role admin. READER connects to SOURCE and asks for what it may have. With --scope, SOURCE is told at once what that is; \
       without it, SOURCE has an event 'peer' (asking), and READER gets nothing until: haechi peer approve SOURCE READER --scope … \
-      The address is where READER reaches SOURCE; by default where this machine does.
+      The address is where READER reaches SOURCE; by default where this machine does, or where SOURCE announces itself.
       """)
   @Argument(help: "The device that asks: its id or alias.")
   var reader: String
@@ -49,7 +49,7 @@ struct PeerAdd: HaechiCommand {
     let home = try options.common.openHome()
     let asking = try options.open(reader)
     let (readerId, sourceId) = (try Peering.identifier(reader, home: home), try Peering.identifier(source, home: home))
-    let place = if let address { try Endpoint(address) } else { try options.open(source).endpoint }
+    let place = try await place(of: sourceId, home)
     // The source first: the reader's first question is then answered.
     if !scope.isEmpty { _ = try await options.peering(source).put(readerId, address: nil, scope: scope) }
     // What the source may have of the reader stays as it is.
@@ -61,6 +61,13 @@ struct PeerAdd: HaechiCommand {
         "device \(readerId) reaches device \(sourceId) at \(place)",
         scope.isEmpty ? "next: haechi peer approve \(source) \(reader) --scope readings:NAME" : "  and may have \(scope.joined(separator: ", "))",
       ])
+  }
+
+  /// Where it was said, is known or announces itself, in this order.
+  private func place(of sourceId: String, _ home: OperatorHome) async throws -> Endpoint {
+    if let address { return try Endpoint(address) }
+    if try DeviceBook.load(home).devices.contains(where: { $0.deviceId == sourceId && $0.address != nil }) { return try options.open(source).endpoint }
+    return try await NeighbourSearch(home: home, seconds: Discover.usual_s).place(of: sourceId, name: source)
   }
 }
 

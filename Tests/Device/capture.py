@@ -21,7 +21,7 @@ class Frame:
     time_s: float
     source_mac: str
     kind: str
-    """`arp`, `nd`, `mld`, `icmp-error`, `dhcp`, `dns`, `tcp`, or `other: …`."""
+    """`arp`, `nd`, `mld`, `icmp-error`, `dhcp`, `dns`, `mdns`, `tcp`, or `other: …`."""
     source: tuple = ("", 0)
     destination: tuple = ("", 0)
     sequence: int = 0
@@ -70,7 +70,8 @@ def _transport(time_s: float, mac: str, protocol: int, data: bytes, addresses: l
         if protocol == TCP:
             (sequence,) = struct.unpack_from("!I", data, 4)
             return Frame(time_s, mac, "tcp", source, destination, sequence, data[13], data[(data[12] >> 4) * 4 :])
-        kind = "dhcp" if set(ports) == {67, 68} else "dns" if 53 in ports else f"other: UDP to {destination[0]} port {destination[1]}"
+        declared = "dhcp" if set(ports) == {67, 68} else "dns" if 53 in ports else "mdns" if set(ports) == {5353} else None
+        kind = declared or f"other: UDP to {destination[0]} port {destination[1]}"
         return Frame(time_s, mac, kind, source, destination, payload=data[8:])
     if protocol == ICMPV6 and data:
         kinds = ((NEIGHBOUR, "nd"), (LISTENER, "mld"), (ICMPV6_ERRORS, "icmp-error"))

@@ -29,6 +29,10 @@ actor BenchSupervisor {
   private var wipeOutcome = RequestOutcome.done
   private(set) var wipesAsked = 0
   private var revocationOutcome = RequestOutcome.done
+  private(set) var moved: [(from: PeerDestinations.Destination, to: NetworkAddress)] = []
+  private var movedOutcome = RequestOutcome.done
+  /// How it is answered that a peer has moved.
+  func answerMoved(_ outcome: RequestOutcome) { movedOutcome = outcome }
   /// The statement about peers that is not answered yet, where they are held back.
   private var heldPeers: UInt32?
   private var holdsPeers = false
@@ -170,11 +174,15 @@ actor BenchSupervisor {
     case .statement(let request, let statement):
       statements.append(statement)
       if statement.kind == .setPeers, statementOutcome == .done, let peers = PeerDestinations(encoded: statement.body) { send(.peers(peers)) }
+      if statement.kind == .setDiscovery, statementOutcome == .done { send(.discovery(isOn: statement.body == [1])) }
       if statement.kind == .setPeers, holdsPeers {
         heldPeers = request
       } else {
         send(.answer(request: request, statementOutcome))
       }
+    case .peerMoved(let request, let from, let address):
+      moved.append((from, address))
+      send(.answer(request: request, movedOutcome))
     case .destinationAddresses(let request, _): send(.answer(request: request, .done))
     case .allowWipe(let request):
       wipesAsked += 1

@@ -33,8 +33,8 @@ extension EndToEndTests {
       "\"event\":0,\"nonce\":\"\(String(repeating: "5a", count: 32))\",\"certificate\":\(quoted(person.certificate.pem)),\"signature\":\"3045\""
   }
 
-  private func tell(_ node: Node, of peer: DeviceIdentifier, port: Int? = nil, scope: [String] = []) async throws {
-    let place = port.map { "\"address\":\"127.0.0.1\",\"port\":\($0)," } ?? ""
+  private func tell(_ node: Node, of peer: DeviceIdentifier, at host: String = "127.0.0.1", port: Int? = nil, scope: [String] = []) async throws {
+    let place = port.map { "\"address\":\"\(host)\",\"port\":\($0)," } ?? ""
     let answer = try await node.admin.ask(
       "PUT", "/v1/peers/\(peer)", body: "{\(place)\"scope\":[\(scope.map(quoted).joined(separator: ","))],\(try signed())}")
     #expect(answer.status == 200, "\(answer.body)")
@@ -278,6 +278,37 @@ extension EndToEndTests {
       return document.peers.first?.error?.code == "peer-wrong" && document.peers.first?.error?.reason.contains("withdrawn") == true
     }
     for runtime in [again, source.runtime] { try await runtime.end() }
+  }
+
+  /// A peer that is not where it should be is found where it announces itself, once the owner lets both speak to their neighbours and the supervisor takes
+  /// the place; what announces itself there as another device is not believed.
+  @Test func aPeerThatMovedIsFollowed() async throws {
+    let (reader, source) = (try await node(), try await node())
+    try await tell(source, of: reader.id, scope: ["readings:temperature"])
+    // Nobody serves there.
+    try await tell(reader, of: source.id, at: "127.0.0.2", port: source.port)
+    try await eventually("it is not reached") { try await peer(source.id, of: reader)?.error?.code == "peer-unreachable" }
+    await reader.runtime.supervisor.answerMoved(.busy)
+    for node in [reader, source] {
+      let answer = try await node.admin.ask("PUT", "/v1/discovery", body: "{\"on\":true,\(try signed())}")
+      #expect(answer.status == 200 && answer.body.contains("\"on\":true"), "\(answer.body)")
+      try await eventually("it is announced") { try await node.admin.ask("GET", "/v1/status").body.contains("\"discovery\":\"announced\"") }
+    }
+    // The supervisor is asked, and what it does not take is not tried.
+    try await eventually("the supervisor is asked") { await !reader.runtime.supervisor.moved.isEmpty }
+    let asked = try #require(await reader.runtime.supervisor.moved.first)
+    #expect(asked.from.description == "127.0.0.2:\(source.port)" && asked.to.description == "127.0.0.1")
+    #expect(try await peer(source.id, of: reader)?.link != "connected")
+    await reader.runtime.supervisor.answerMoved(.done)
+    // Questions become rare; whoever comes back announces itself, as the source does here.
+    for isOn in ["false", "true"] { _ = try await source.admin.ask("PUT", "/v1/discovery", body: "{\"on\":\(isOn),\(try signed())}") }
+    try await eventually("a reading arrives from there") { try await peer(source.id, of: reader)?.readings.isEmpty == false }
+    let known = try #require(try await peer(source.id, of: reader))
+    #expect(known.link == "connected" && known.address == "127.0.0.2", "the owner's word stays as it was")
+    // The owner's word ends it.
+    _ = try await reader.admin.ask("PUT", "/v1/discovery", body: "{\"on\":false,\(try signed())}")
+    try await eventually("it is not reached any more") { try await peer(source.id, of: reader)?.error?.code == "peer-unreachable" }
+    for runtime in [reader.runtime, source.runtime] { try await runtime.end() }
   }
 
   /// However many connections a device opens, it keeps two: the others' places are the people's.

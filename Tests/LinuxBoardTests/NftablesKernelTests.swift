@@ -118,6 +118,69 @@ struct NftablesKernelTests {
     }
   }
 
+  private static let group = TestAddress.ip(224, 0, 0, 251)
+
+  /// A member of the group on the interface of that address.
+  private static func groupSocket(_ user: UInt32, _ interface: TestAddress, port: UInt16, hops: CInt = 255) throws -> TestSocket {
+    let socket = try TestSocket(.udp, user: user)
+    var hops = hops
+    setsockopt(socket.number, CInt(IPPROTO_IP), IP_MULTICAST_TTL, &hops, 4)
+    // What it says itself it need not hear.
+    var loops: CInt = 0
+    setsockopt(socket.number, CInt(IPPROTO_IP), IP_MULTICAST_LOOP, &loops, 4)
+    var membership = ip_mreqn()
+    withUnsafeMutableBytes(of: &membership.imr_multiaddr) { $0.copyBytes(from: group.bytes) }
+    withUnsafeMutableBytes(of: &membership.imr_address) { $0.copyBytes(from: interface.bytes) }
+    #expect(setsockopt(socket.number, CInt(IPPROTO_IP), IP_MULTICAST_IF, &membership, socklen_t(MemoryLayout<ip_mreqn>.size)) == 0)
+    #expect(setsockopt(socket.number, CInt(IPPROTO_IP), IP_ADD_MEMBERSHIP, &membership, socklen_t(MemoryLayout<ip_mreqn>.size)) == 0)
+    #expect(socket.bind(port: port) == 0)
+    return socket
+  }
+
+  /// Multicast DNS goes out where it is switched on, from its port to its port of its group, with a hop limit that no router leaves; everything beside it is
+  /// evidence. What comes in is held to the same.
+  @Test func discoveryIsOneFlow() throws {
+    let (sent, heard) = try Self.onDevice { network, policy in
+      var sent: [UInt64] = []
+      func attempt(_ body: () throws -> Void) throws {
+        let before = try policy.undeclaredPackets()
+        try body()
+        sent.append(try policy.undeclaredPackets() - before)
+      }
+      let open = TestPolicy.rules(.normal, discovers: true)
+      try TestPolicy.apply(open)
+      let own = try Self.groupSocket(Self.runtime, Self.device, port: 5_353)
+      try attempt { #expect(own.send("q", to: Self.group, port: 5_353) == 0) }
+      try attempt { _ = own.send("q", to: Self.group, port: 99) }
+      try attempt { _ = own.send("q", to: .ip(224, 0, 0, 252), port: 5_353) }
+      try attempt { _ = own.send("q", to: Self.far, port: 5_353) }
+      try attempt { _ = try Self.groupSocket(Self.runtime, Self.device, port: 5_354).send("q", to: Self.group, port: 5_353) }
+      try attempt { _ = try Self.groupSocket(Self.runtime, Self.device, port: 5_353, hops: 1).send("q", to: Self.group, port: 5_353) }
+      let (near, routed) = try network.inFar {
+        (try Self.groupSocket(0, Self.far, port: 5_353), try Self.groupSocket(0, Self.far, port: 5_353, hops: 254))
+      }
+      var heard: [String?] = []
+      try network.inFar {
+        #expect(routed.send("routed", to: Self.group, port: 5_353) == 0)
+        #expect(near.send("unicast", to: Self.device, port: 5_353) == 0)
+        #expect(near.send("near", to: Self.group, port: 5_353) == 0)
+      }
+      // They come in order: what was sent before is dropped where this is the first.
+      heard.append(own.receive())
+      for closed in [TestPolicy.rules(.quarantined, discovers: true), TestPolicy.rules(.normal)] {
+        try TestPolicy.apply(closed)
+        try attempt { _ = own.send("q", to: Self.group, port: 5_353) }
+        try network.inFar { #expect(near.send("closed", to: Self.group, port: 5_353) == 0) }
+      }
+      try TestPolicy.apply(open)
+      try network.inFar { #expect(near.send("again", to: Self.group, port: 5_353) == 0) }
+      heard.append(own.receive())
+      return (sent, heard)
+    }
+    #expect(sent == [0, 1, 1, 1, 1, 1, 1, 1])
+    #expect(heard == ["near", "again"])
+  }
+
   /// A connection to a destination that is declared no more stops in both directions, is no evidence, and goes on where it is declared again.
   @Test func aDestinationStopsAtOnce() throws {
     let (heard, counted) = try Self.onDevice { network, policy in

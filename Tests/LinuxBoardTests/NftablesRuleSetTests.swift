@@ -8,12 +8,12 @@ import Testing
 @Suite struct NftablesRuleSetTests {
   private static func script(
     _ grade: Grade, servedPort: UInt16 = 8443, destinations: [(String, UInt16)] = [("192.0.2.10", 8883), ("2001:db8::10", 8883)],
-    resolvers: [String] = ["10.0.2.3"]
+    resolvers: [String] = ["10.0.2.3"], discovers: Bool = false
   ) throws -> String {
     func address(_ text: String) throws -> NetworkAddress { try #require(NetworkAddress(text)) }
     let rules = NetworkPolicyRules(
       grade: grade, servedPort: servedPort, destinations: try destinations.map { .init(address: try address($0.0), port: $0.1) },
-      resolvers: try resolvers.map(address))
+      resolvers: try resolvers.map(address), discovers: discovers)
     return try NftablesRuleSet(rules, interface: "eth0", runtimeUser: 900).script
   }
 
@@ -49,6 +49,23 @@ import Testing
     #expect(asDestination?.code == "policy-failed")
     let asResolver = #expect(throws: BoardError.self) { try Self.script(.normal, resolvers: [address]) }
     #expect(asResolver?.reason.contains("no address of one host") == true)
+  }
+
+  @Test("discovery is one more flow each way, to and from the one group and untracked; quarantine has none", arguments: [Grade.normal, .restricted])
+  func discovery(grade: Grade) throws {
+    let flow = "ip daddr 224.0.0.251 ip ttl 255 udp sport 5353 udp dport 5353"
+    var expected = Self.open
+    for (before, line) in [
+      ("    iifname \"eth0\" udp dport 68 notrack\n", "    iifname \"eth0\" \(flow) notrack\n"),
+      ("    oifname \"eth0\" tcp sport 8443 tcp flags & (syn | ack) != syn notrack\n", "    oifname \"eth0\" \(flow) notrack\n"),
+      ("    ip6 saddr 2001:db8:0:0:0:0:0:10 tcp sport 8883 ct state established ct direction reply accept\n", "    \(flow) accept\n"),
+      ("    ip6 daddr 2001:db8:0:0:0:0:0:10 tcp dport 8883 tcp sport != 8443 accept\n", "    \(flow) accept\n"),
+    ] {
+      let range = try #require(expected.firstRange(of: before))
+      expected.insert(contentsOf: line, at: range.upperBound)
+    }
+    #expect(try Self.script(grade, discovers: true) == expected)
+    for closed in [Grade.quarantined, .locked] { #expect(try Self.script(closed, discovers: true) == Self.script(closed)) }
   }
 
   @Test func portZeroIsRefused() {

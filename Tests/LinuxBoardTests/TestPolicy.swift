@@ -18,11 +18,13 @@ enum TestPolicy {
     #endif
   }
 
-  static func rules(_ grade: Grade, destinations: [(TestAddress, UInt16)] = [], resolvers: [TestAddress] = []) -> NetworkPolicyRules {
+  static func rules(
+    _ grade: Grade, destinations: [(TestAddress, UInt16)] = [], resolvers: [TestAddress] = [], discovers: Bool = false
+  ) -> NetworkPolicyRules {
     NetworkPolicyRules(
       grade: grade, servedPort: 8443,
       destinations: destinations.compactMap { address, port in address.network.map { .init(address: $0, port: port) } },
-      resolvers: resolvers.compactMap(\.network))
+      resolvers: resolvers.compactMap(\.network), discovers: discovers)
   }
 
   #if HAECHI_DEVICE_LIBRARIES

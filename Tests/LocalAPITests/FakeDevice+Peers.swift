@@ -41,6 +41,10 @@ extension FakeDevice {
     state.withLockedValue { $0.changes.append("peer \(peer) removed by \(caller)") }
     return peers()
   }
+  func setDiscovery(_ request: DiscoveryRequest, caller: String) async throws(Problem) -> DiscoveryDocument {
+    state.withLockedValue { $0.changes.append("discovery \(request.on) by \(caller)") }
+    return DiscoveryDocument(on: request.on, state: .probing)
+  }
   func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument {
     PeerHelloDocument(
       deviceId: "00112233445566778899", versions: [1], capabilities: ["readings"], version: query.versions.max() ?? 0, agreed: query.capabilities,

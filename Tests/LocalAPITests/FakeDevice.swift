@@ -30,7 +30,7 @@ final class FakeDevice: DeviceService {
     StatusDocument(
       state: .owned, uptimeMilliseconds: 12_345, startCount: 1, startCause: "boot",
       bootPhases: [.init(name: "mounts", startedMicroseconds: 1, durationMicroseconds: 2, outcome: "done", detail: "")],
-      network: .init(linkUp: true, address: "10.0.2.15/24", router: "10.0.2.2", resolvers: ["10.0.2.3"]),
+      network: .init(linkUp: true, address: "10.0.2.15/24", router: "10.0.2.2", resolvers: ["10.0.2.3"], discovery: .off),
       rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil), storage: .init(state: "volatile", rootOfTrust: "none"),
       memory: .init(residentBytes: 1), time: "2026-01-31T12:00:00Z")
   }

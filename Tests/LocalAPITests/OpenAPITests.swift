@@ -73,6 +73,7 @@ import Testing
       .getCredential: CredentialDocument.self, .postRenewal: RenewalOfferDocument.self,
       .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
       .deletePeer: PeersDocument.self, .getPeerHello: PeerHelloDocument.self, .getPeerReading: ReadingDocument.self,
+      .putDiscovery: DiscoveryDocument.self,
     ]
     for item in described where item.endpoint.offered.contains(.json) {
       let (schema, example) = try #require(json(item.operation["responses"]?["200"]?["content"]), "\(item.endpoint.path)")
@@ -84,7 +85,7 @@ import Testing
       .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self,
       .putRevocations: RevocationsRequest.self, .putAudit: AuditSetting.self, .putProvisioning: ProvisioningRequest.self,
       .postClaim: ClaimRequest.self, .putRenewal: RenewalRequest.self, .postTransfer: StatementRequest.self, .putPeer: PeerRequest.self,
-      .deletePeer: StatementRequest.self,
+      .deletePeer: StatementRequest.self, .putDiscovery: DiscoveryRequest.self,
     ]
     for item in described where item.endpoint.takesBody {
       let (schema, example) = try #require(json(item.operation["requestBody"]?["content"]))

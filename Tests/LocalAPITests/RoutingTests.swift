@@ -17,6 +17,7 @@ import Testing
     .putAudit: #"{"export":false}"#,
     .putRenewal: #"{"certificateChain":"pem"}"#,
     .postTransfer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .putDiscovery: #"{"on":true,"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .putPeer: #"{"scope":[],"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .deletePeer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
   ]

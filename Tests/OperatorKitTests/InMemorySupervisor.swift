@@ -97,7 +97,7 @@ final class InMemorySupervisor: Sendable {
     case .commitIdentity(let request): send(.answer(request: request, .done))
     case .exportAudit(let request): send(.answer(request: request, .failed))
     case .sign(let request, _): send(.answer(request: request, .refused))
-    case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses: break
+    case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses, .peerMoved: break
     }
   }
 
@@ -151,6 +151,14 @@ final class InMemorySupervisor: Sendable {
         return state.report
       }
       send(.peers(peers))
+      send(.grade(report))
+    case .setDiscovery:
+      guard signed.body == [0] || signed.body == [1] else { return .refused }
+      let report = state.withLock { state in
+        state.nonce = Self.newNonce()
+        return state.report
+      }
+      send(.discovery(isOn: signed.body == [1]))
       send(.grade(report))
     case .transfer: break
     }

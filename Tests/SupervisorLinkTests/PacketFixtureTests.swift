@@ -51,6 +51,12 @@ struct PacketFixtureTests {
       "01 0d 1a 04 0a000202 20fb 10 fd000000000000000000000000000001 01bb", .peers(#require(PeerDestinations(places))))
   }
 
+  @Test("discovery")
+  func discovery() throws {
+    // kind 11 discovery: on
+    try expect("01 11 01", .discovery(isOn: true))
+  }
+
   @Test("the storage, both ways")
   func storage() throws {
     // kind 10 storage: state 3 (locked), cipher of 0 bytes, root of trust 1 (TPM 2), identity epoch 7, reason of 2 bytes "no"
@@ -116,6 +122,11 @@ struct PacketFixtureTests {
     try expect("01 91 00112233445566778899 09 40 01 02 05 6f776e6564", .audit(device: device, AuditEvent(.serving, .word(AuditWord("owned")))))
     // kind 92 export of the audit log: request 18
     try expect("01 92 00000012", .exportAudit(request: 18))
+    // kind 93 a peer that moved: request 19, port 8443, two addresses: from 192.0.2.7, to 192.0.2.9; one alone is none, nor is port 0
+    let from = try #require(PeerDestinations.Destination(address: NetworkAddress(ipv4: 0xc000_0207), port: 8_443))
+    try expect("01 93 00000013 20fb 02 04 c0000207 04 c0000209", .peerMoved(request: 19, from: from, to: NetworkAddress(ipv4: 0xc000_0209)))
+    #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 93 00000013 20fb 01 04 c0000207")) }
+    #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 93 00000013 0000 02 04 c0000207 04 c0000209")) }
     // An event of another's kind (2, shutdown) is not the runtime's.
     #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 91 00112233445566778899 02 02 00")) }
   }

@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<17, using: &self) {
+    switch Int.random(in: 0..<18, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -85,12 +85,13 @@ extension SeededGenerator {
           identityEpoch: number64(), reason: text(160)))
     case 13: .identityKey(bytes(0...128))
     case 14: .signature(request: number32(), bytes(0...80))
+    case 16: .discovery(isOn: .random(using: &self))
     default: .shutdown(grace_ms: number32())
     }
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<17, using: &self) {
+    switch Int.random(in: 0..<18, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -118,6 +119,9 @@ extension SeededGenerator {
     case 13: return .exportAudit(request: number32())
     case 14: return .commitIdentity(request: number32())
     case 15: return .sign(request: number32(), digest: bytes(32...32))
+    case 16:
+      guard let from = peers().list.first, let to = addresses().first else { return .ready }
+      return .peerMoved(request: number32(), from: from, to: to)
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }

@@ -32,6 +32,7 @@ struct BeliefRecordTests {
     }
     let places = (0..<Int.random(in: 0...4, using: &random)).compactMap { _ in PeerDestinations.Destination(address: address(&random), port: 8_443) }
     belief.peers = PeerDestinations(places) ?? .none
+    belief.discovers = Bool.random(using: &random)
     if Bool.random(using: &random) {
       belief.quarantine = Belief.Quarantine(
         grade: [Grade.quarantined, .locked].randomElement(using: &random) ?? .locked,
@@ -69,10 +70,11 @@ struct BeliefRecordTests {
   func refusals() throws {
     let owner: [UInt8] = [1, 1] + [UInt8](repeating: 7, count: 10)
     let good: [UInt8] = owner + [0, 1, 0x30] + [0, 0] + [0] + [0] + [0] + [0]
-    _ = try BeliefRecord.belief(good)
+    #expect(try BeliefRecord.belief(good)?.discovers == false)
+    #expect(try BeliefRecord.belief([2] + good.dropFirst())?.discovers == true)
     let name = Array("a.example".utf8)
     let cases: [(String, [UInt8])] = [
-      ("format", []), ("format", [2, 0]), ("owner", [1]), ("owner", [1, 2]), ("end", [1, 0, 0]), ("device", [1, 1, 0]),
+      ("format", []), ("format", [2, 0]), ("format", [3] + good.dropFirst()), ("owner", [1]), ("owner", [1, 2]), ("end", [1, 0, 0]), ("device", [1, 1, 0]),
       ("certificate", owner + [0, 0]), ("certificate", owner + [4, 1]), ("certificate", owner + [0, 2, 1]),
       ("revocations", owner + [0, 1, 0x30, 0xff, 0xff]), ("broker", owner + [0, 1, 0x30, 0, 0, 67]),
       ("broker", owner + [0, 1, 0x30, 0, 0, 3, 0, 0, 0x61, 0]),

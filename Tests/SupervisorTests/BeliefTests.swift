@@ -46,6 +46,7 @@ struct BeliefTests {
     #expect(try order(rig, .bindCloud, body: Self.broker) == .done)
     #expect(rig.ask(.destinationAddresses(request: 4, [address])) == .done)
     #expect(try order(rig, .setPeers, body: try places().encoded) == .done)
+    #expect(try order(rig, .setDiscovery, body: [1]) == .done)
   }
 
   @Test("owner, broker with its addresses, peers and revocation list are there again, and the runtime hears of them when they are let through")
@@ -59,6 +60,7 @@ struct BeliefTests {
     let destination = try #require(CloudDestination(encoded: Self.broker))
     #expect(next.host.heard.contains(.destination(DestinationReport(destination: destination, addresses: [address]))))
     #expect(next.host.heard.contains(.peers(try places())))
+    #expect(next.host.heard.contains(.discovery(isOn: true)) && next.board.fakePolicy.applied.last?.discovers == true)
     #expect(next.board.fakePolicy.applied.last?.destinations.map(\.port) == [8_883, 8_443])
     // What is known already is not written again.
     let written = rig.beliefs.written
@@ -84,7 +86,7 @@ struct BeliefTests {
     let told = next.host.heard.compactMap { if case .grade(let report) = $0 { report } else { nil } }
     #expect(told.first?.grade == .quarantined && told.first?.cause == .undeclaredEgress && told.first?.at_us == 0)
     next.turn(most: 10) { false }
-    #expect(next.board.fakePolicy.applied.last?.grade == .quarantined)
+    #expect(next.board.fakePolicy.applied.last?.grade == .quarantined && next.board.fakePolicy.applied.last?.discovers == false)
     #expect(next.board.fakePolicy.applied.last?.destinations == [.init(address: address, port: 8_883)])
     #expect(next.ask(.setOutput(request: 5, name: try #require(ShortName("relay")), value: true)) == .notInThisGrade)
     // A release that was signed before the restart is of another start.

@@ -57,7 +57,8 @@ extension BenchDevice {
   func status() -> StatusDocument {
     StatusDocument(
       state: .owned, uptimeMilliseconds: BootClock.now_ms(), startCount: 1, startCause: "boot", bootPhases: [],
-      network: .init(linkUp: true, address: nil, router: nil, resolvers: []), rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil),
+      network: .init(linkUp: true, address: nil, router: nil, resolvers: [], discovery: .off),
+      rootOfTrust: .init(kind: "none", manufacturer: "", secureBootState: nil),
       storage: .init(state: "volatile", rootOfTrust: "none"), memory: .init(residentBytes: 0), time: "2026-01-31T12:00:00Z")
   }
   func inputs() -> InputsDocument { InputsDocument(inputs: []) }
@@ -90,6 +91,7 @@ extension BenchDevice {
   func putPeer(_ peer: DeviceIdentifier, _ request: PeerRequest, caller: String) async throws(Problem) -> PeersDocument { throw Self.notHere }
   func removePeer(_ peer: DeviceIdentifier, _ request: StatementRequest, caller: String) async throws(Problem) -> PeersDocument { throw Self.notHere }
   func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument { throw Self.notHere }
+  func setDiscovery(_ request: DiscoveryRequest, caller: String) async throws(Problem) -> DiscoveryDocument { throw Self.notHere }
   func peerReading(_ peer: DeviceIdentifier, _ name: String) throws(Problem) -> ReadingDocument { throw Self.notHere }
   func revocations() -> RevocationsDocument { RevocationsDocument(number: 0, revoked: []) }
   func putRevocations(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument {

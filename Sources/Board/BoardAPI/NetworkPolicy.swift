@@ -20,12 +20,15 @@ public struct NetworkPolicyRules: Sendable, Equatable {
   public let destinations: [Destination]
   /// Who may be asked for names (UDP port 53). In quarantine nobody may be, and a question that was under way is no evidence.
   public let resolvers: [NetworkAddress]
+  /// Whether multicast DNS goes to and comes from the neighbours: 224.0.0.251, UDP port 5353, and nothing that a router passed on.
+  public let discovers: Bool
 
-  public init(grade: Grade, servedPort: UInt16, destinations: [Destination], resolvers: [NetworkAddress]) {
+  public init(grade: Grade, servedPort: UInt16, destinations: [Destination], resolvers: [NetworkAddress], discovers: Bool = false) {
     self.grade = grade
     self.servedPort = servedPort
     self.destinations = destinations
     self.resolvers = resolvers
+    self.discovers = discovers
   }
 }
 

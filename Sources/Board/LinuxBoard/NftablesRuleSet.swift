@@ -84,15 +84,18 @@ struct NftablesRuleSet: Equatable {
   /// What strangers send to the served port, and the answers, are not tracked: the table of a small machine has some hundred places, and each
   /// connection keeps one for two minutes after its end. Whoever opens a few connections a second would fill it, and nobody else got in.
   private static func untracked(_ rules: NetworkPolicyRules, interface: String) -> [Chain] {
-    [
+    let neighbours = discovers(rules) ? "\(isMulticastDNS) notrack" : nil
+    return [
       Chain(
         hook: "prerouting", place: "",
         rules: [
           "iifname \"\(interface)\" tcp dport \(rules.servedPort) notrack",
           "iifname \"\(interface)\" udp dport 68 notrack",
-        ], isUntracking: true),
+        ] + (neighbours.map { ["iifname \"\(interface)\" \($0)"] } ?? []), isUntracking: true),
       Chain(
-        hook: "output", place: "", rules: ["oifname \"\(interface)\" tcp sport \(rules.servedPort) \(isAnswer) notrack"], isUntracking: true),
+        hook: "output", place: "",
+        rules: ["oifname \"\(interface)\" tcp sport \(rules.servedPort) \(isAnswer) notrack"]
+          + (neighbours.map { ["oifname \"\(interface)\" \($0)"] } ?? []), isUntracking: true),
     ]
   }
 
@@ -108,6 +111,8 @@ struct NftablesRuleSet: Equatable {
   private static let isError6 = "icmpv6 type { 1, 2, 3, 4 } ct state related"
   /// No router lowered it, so the sender is a neighbour (RFC 4861 section 7.1.1).
   private static let isFromNeighbour = "icmpv6 code 0 ip6 hoplimit 255"
+  /// Multicast DNS to its group alone, of the same provenance (RFC 6762 section 11): nobody is answered by unicast, so nobody can have others answered.
+  private static let isMulticastDNS = "ip daddr 224.0.0.251 ip ttl 255 udp sport 5353 udp dport 5353"
 
   private static func accepted(_ rules: NetworkPolicyRules) -> [String] {
     var lines = [
@@ -117,6 +122,7 @@ struct NftablesRuleSet: Equatable {
     ]
     lines += asked(rules).map { "\(from($0)) udp sport 53 \(isReply) accept" }
     lines += rules.destinations.map { "\(from($0.address)) tcp sport \($0.port) \(isReply) accept" }
+    if discovers(rules) { lines.append("\(isMulticastDNS) accept") }
     return lines + [
       // Also about connections of the served port, which are not tracked: the kernel itself looks whether an error belongs to one (RFC 5927).
       "icmp type { 3, 11, 12 } accept",
@@ -138,6 +144,7 @@ struct NftablesRuleSet: Equatable {
     // Whatever the state: a connection to a destination that is declared no more matches none of these, and stops. One that began at the served
     // port would go on as an answer, so there is none.
     lines += rules.destinations.map { "\(to($0.address)) tcp dport \($0.port) tcp sport != \(rules.servedPort) accept" }
+    if discovers(rules) { lines.append("\(isMulticastDNS) accept") }
     return lines + [
       "\(isError) accept",
       "\(isError6) accept",
@@ -167,6 +174,9 @@ struct NftablesRuleSet: Equatable {
 
   /// Quarantine asks for no names.
   private static func asked(_ rules: NetworkPolicyRules) -> [NetworkAddress] { rules.grade < .quarantined ? rules.resolvers : [] }
+
+  /// Nor does it speak to neighbours.
+  private static func discovers(_ rules: NetworkPolicyRules) -> Bool { rules.grade < .quarantined && rules.discovers }
 
   private static func from(_ address: NetworkAddress) -> String { "\(family(address)) saddr \(text(address))" }
   private static func to(_ address: NetworkAddress) -> String { "\(family(address)) daddr \(text(address))" }

@@ -12,7 +12,7 @@ final class RecordedPolicy: NetworkPolicy {
   func apply(_ rules: NetworkPolicyRules) throws(BoardError) {
     let lines =
       ["grade \(rules.grade.word)", "serve \(rules.servedPort)"] + rules.destinations.map { "destination \($0.address) port \($0.port)" }
-      + rules.resolvers.map { "resolver \($0)" }
+      + rules.resolvers.map { "resolver \($0)" } + (rules.discovers ? ["discovery"] : [])
     do throws(SystemCallError) {
       try AtomicFile.replace(folder + "/policy", with: Array((lines.joined(separator: "\n") + "\n").utf8))
     } catch {

@@ -31,6 +31,7 @@ final class DeviceHub: Sendable {
     var readings: [String: ReadingDocument] = [:]
     var readingReceivers = Receivers()
     var readingFollower: (@Sendable (ReadingDocument) -> Void)?
+    var leaseFollower: (@Sendable (NetworkLease?) -> Void)?
     var productInputs: [UInt64: AsyncStream<InputEvent>.Continuation] = [:]
     var nextProductInput: UInt64 = 0
     var request: (@Sendable (ShortName, Bool) async throws(SupervisorError) -> RequestOutcome)?
@@ -59,7 +60,23 @@ final class DeviceHub: Sendable {
   }
 
   var facts: Facts { state.withLockedValue { $0.facts } }
-  func update(_ change: (inout Facts) -> Void) { state.withLockedValue { change(&$0.facts) } }
+  func update(_ change: (inout Facts) -> Void) {
+    let (follower, lease) = state.withLockedValue { state in
+      let before = state.facts.lease
+      change(&state.facts)
+      return (state.facts.lease == before ? nil : state.leaseFollower, state.facts.lease)
+    }
+    follower?(lease)
+  }
+
+  /// Calls `follower`, which must not wait, with the lease now if there is one, and with each change.
+  func onLease(_ follower: @escaping @Sendable (NetworkLease?) -> Void) {
+    let lease = state.withLockedValue { state in
+      state.leaseFollower = follower
+      return state.facts.lease
+    }
+    if let lease { follower(lease) }
+  }
 
   /// The declared names that the board does not wire, or wires the other way round.
   func missingLines() -> [String] {

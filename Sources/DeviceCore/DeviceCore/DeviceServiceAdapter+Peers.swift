@@ -36,6 +36,13 @@ extension DeviceServiceAdapter {
     return peerDesk.document()
   }
 
+  func setDiscovery(_ request: DiscoveryRequest, caller: String) async throws(Problem) -> DiscoveryDocument {
+    try await statements.send(.setDiscovery, request, body: [request.on ? 1 : 0])
+    hub.log.append(.notice, source: "discovery", "\(caller) switched discovery \(request.on ? "on" : "off")")
+    if request.on { discoveryDesk.anew() }
+    return DiscoveryDocument(on: request.on, state: discoveryDesk.state)
+  }
+
   func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument { try peerDesk.hello(peer, query) }
   func peerReading(_ peer: DeviceIdentifier, _ name: String) throws(Problem) -> ReadingDocument { try peerDesk.reading(peer, name) }
 }

@@ -18,6 +18,7 @@ struct DeviceServiceAdapter: DeviceService {
   let revocationDesk: RevocationDesk
   let peerDesk: PeerDesk
   let auditDesk: AuditDesk
+  let discoveryDesk: DiscoveryDesk
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -32,7 +33,8 @@ struct DeviceServiceAdapter: DeviceService {
     let facts = hub.facts
     return StatusDocument(
       state: LifeCycleState(device.standing.phase), uptimeMilliseconds: BootClock.now_ms(), startCount: facts.startCount,
-      startCause: facts.startCause.word, bootPhases: facts.phases.map(StatusDocument.Phase.init), network: StatusDocument.Network(facts),
+      startCause: facts.startCause.word, bootPhases: facts.phases.map(StatusDocument.Phase.init),
+      network: StatusDocument.Network(facts, discovery: discoveryDesk.state),
       rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), storage: StatusDocument.Storage(facts.storage),
       memory: .init(residentBytes: residentMemory_bytes()),
       time: rfc3339(clock.now_s()))
@@ -181,11 +183,11 @@ extension StatusDocument.Phase {
 }
 
 extension StatusDocument.Network {
-  init(_ facts: DeviceHub.Facts) {
+  init(_ facts: DeviceHub.Facts, discovery: DiscoveryState) {
     self.init(
       linkUp: facts.linkUp, address: facts.lease.map { "\(dotted($0.prefix.address))/\($0.prefix.prefixLength)" },
       router: facts.lease.flatMap { $0.router == 0 ? nil : dotted($0.router) },
-      resolvers: facts.lease?.resolvers.filter { $0 != 0 }.map(dotted) ?? [])
+      resolvers: facts.lease?.resolvers.filter { $0 != 0 }.map(dotted) ?? [], discovery: discovery)
   }
 }
 

@@ -39,6 +39,7 @@ final class EventJournal: Sendable {
     case .cloud(let cloud): try? StreamEvent(name: "cloud", identifier: nil, document: cloud)
     case .claim(let claim): try? StreamEvent(name: "claim", identifier: nil, document: claim)
     case .peer(let peer): try? StreamEvent(name: "peer", identifier: nil, document: peer)
+    case .discovery(let discovery): try? StreamEvent(name: "discovery", identifier: nil, document: discovery)
     }
   }
 }

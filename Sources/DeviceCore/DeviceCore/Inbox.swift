@@ -17,6 +17,8 @@ final class Inbox: Sendable {
     var peers: PeerDestinations?
     var peersFollower: (@Sendable (PeerDestinations) -> Void)?
     var wipeFollower: (@Sendable () -> Void)?
+    var discovers = false
+    var discoveryFollower: (@Sendable (Bool) -> Void)?
   }
   private let introduction = NIOLockedValueBox(Introduction())
   private let endings: AsyncStream<Ending>
@@ -69,6 +71,11 @@ final class Inbox: Sendable {
         state.peersFollower?(destinations)
       }
     case .wipeWanted: introduction.withLockedValue { $0.wipeFollower }?()
+    case .discovery(let isOn):
+      introduction.withLockedValue { state in
+        state.discovers = isOn
+        state.discoveryFollower?(isOn)
+      }
     }
   }
 
@@ -103,6 +110,14 @@ final class Inbox: Sendable {
 
   /// Calls `follower`, which must not wait, when somebody at the device wants it wiped.
   func followHand(_ follower: @escaping @Sendable () -> Void) { introduction.withLockedValue { $0.wipeFollower = follower } }
+
+  /// Calls `follower`, which must not wait, when multicast DNS is let through now, and with each change.
+  func followDiscovery(_ follower: @escaping @Sendable (Bool) -> Void) {
+    introduction.withLockedValue { state in
+      state.discoveryFollower = follower
+      if state.discovers { follower(true) }
+    }
+  }
 
   func ending() async -> Ending? {
     for await ending in endings { return ending }

@@ -1,4 +1,5 @@
 import Crypto
+import Discovery
 import Foundations
 import Identity
 import LocalAPI
@@ -17,14 +18,17 @@ final class PeerDesk: Sendable {
     var isChanging = false
     var news = PeerNews()
     var withdrawn: (@Sendable () -> Void)?
+    var search = PeerSearch()
   }
   private let book: PeerBook
   private let device: Device
   private let hub: DeviceHub
   private let statements: StatementDesk
   private let rules: PeerRules
+  private let supervisor: SupervisorClient
   private let link: PeerLink
   private let state = NIOLockedValueBox(State())
+  private let turn = NIOLockedValueBox(())
 
   /// - Parameter group: where connections to peers live.
   init(book: PeerBook, device: Device, hub: DeviceHub, statements: StatementDesk, rules: PeerRules, group: any EventLoopGroup, clock: WallClock) {
@@ -33,6 +37,7 @@ final class PeerDesk: Sendable {
     self.hub = hub
     self.statements = statements
     self.rules = rules
+    supervisor = statements.supervisor
     // A wipe that was cut off is complete by now, and took the file that the book was read from.
     if device.owner == nil { book.forget() }
     link = PeerLink(device: device.identifier, group: group, clock: clock) {
@@ -49,7 +54,10 @@ final class PeerDesk: Sendable {
 
   /// Where the supervisor lets packets go.
   func declared(_ destinations: PeerDestinations) {
-    state.withLockedValue { $0.declared = destinations }
+    state.withLockedValue { state in
+      state.declared = destinations
+      state.search.keep(destinations.list)
+    }
     use()
   }
 
@@ -58,6 +66,7 @@ final class PeerDesk: Sendable {
     state.withLockedValue { state in
       state.isQuiet = grade >= .quarantined
       if state.isQuiet { state.declared = .none }
+      state.search.forgetFound()
     }
     use()
   }
@@ -75,14 +84,62 @@ final class PeerDesk: Sendable {
   func stop() { link.follow([:]) }
 
   /// The link goes only to where the supervisor lets it: an entry that is not the owner's word to the supervisor leads nowhere.
+  ///
+  /// One caller at a time, so that the newest word is the last that the link hears: a place that was just taken back would be undeclared.
   private func use() {
-    let (declared, isQuiet) = state.withLockedValue { ($0.declared.list, $0.isQuiet) }
-    guard !isQuiet, device.owner != nil else { return link.follow([:]) }
-    var targets: [DeviceIdentifier: PeerDestinations.Destination] = [:]
-    for entry in book.entries {
-      if let destination = entry.destination, declared.contains(destination) { targets[entry.device] = destination }
+    turn.withLockedValue { _ in
+      let (declared, isQuiet, found) = state.withLockedValue { ($0.declared.list, $0.isQuiet, $0.search.found) }
+      guard !isQuiet, device.owner != nil else { return link.follow([:]) }
+      var targets: [DeviceIdentifier: PeerDestinations.Destination] = [:]
+      for entry in book.entries {
+        if let destination = entry.destination, declared.contains(destination) {
+          targets[entry.device] = found[entry.device].flatMap { $0.from == destination ? $0.to : nil } ?? destination
+        }
+      }
+      link.follow(targets)
     }
-    link.follow(targets)
+  }
+
+  // MARK: Peers that have moved
+
+  /// Calls `handler`, which must not wait, with the peers that do not answer where they should be, whenever these are others than before, or one was not
+  /// where it was found.
+  func onMissing(_ handler: @escaping @Sendable (Set<DeviceIdentifier>) -> Void) { state.withLockedValue { $0.search.missingChanged = handler } }
+
+  /// There is another link, or none may be looked at: where peers were found counts no more.
+  func forgetFound() {
+    state.withLockedValue { $0.search.forgetFound() }
+    use()
+  }
+
+  private func look(for peer: DeviceIdentifier, _ status: PeerLinkStatus) {
+    let (isOther, handler, missing) = state.withLockedValue { state in
+      let before = (state.search.missing, state.search.found.count)
+      state.search.take(peer, status)
+      let isGivenUp = before.1 != state.search.found.count
+      return (isGivenUp, isGivenUp || before.0 != state.search.missing ? state.search.missingChanged : nil, state.search.missing)
+    }
+    handler?(missing)
+    // It was no better there: the owner's place is tried again.
+    if isOther { use() }
+  }
+
+  /// Neighbours say where devices are. What the supervisor takes is tried; who is there, the handshake tells.
+  func sighted(_ sightings: [Sighting]) {
+    let entries = book.entries
+    let move = state.withLockedValue { state in
+      state.search.next(sightings, declared: state.isQuiet ? [] : state.declared.list, entries, now_ms: BootClock.now_ms())
+    }
+    guard let move else { return }
+    Task.detached { [self] in
+      let outcome = try? await supervisor.request { .peerMoved(request: $0, from: move.from, to: move.to.address) }
+      let isTaken = state.withLockedValue { state in
+        state.search.settle(move, isPermitted: outcome == .done && !state.isQuiet && state.declared.list.contains(move.from))
+      }
+      guard isTaken else { return }
+      hub.log.append(.notice, source: "peers", "\(move.peer) is looked for at \(move.to), as a neighbour says")
+      use()
+    }
   }
 
   /// A device of the owner's completed a handshake.
@@ -96,6 +153,7 @@ final class PeerDesk: Sendable {
     if let failure = status.failure {
       hub.log.append(.info, source: "peers", "\(peer) is not reached: \(failure.code): \(failure.reason)")
     }
+    look(for: peer, status)
     guard status.state == .connected || status.state == .refused else { return }
     let words = "\(status.state.rawValue) \(status.failure?.code ?? "")"
     if state.withLockedValue({ $0.news.take(peer, words, now_ms: BootClock.now_ms()) }) { tell(peer, status.state.rawValue, status.failure) }

@@ -128,17 +128,20 @@ struct Runtime {
     let peerRules = PeerRules(device: device.identifier, ports: configuration.peerPorts, allowsLoopback: configuration.variant == "host")
     let peerDesk = PeerDesk(book: peerBook, device: device, hub: hub, statements: statements, rules: peerRules, group: group, clock: clock)
     defer { peerDesk.stop() }
+    let discoveryDesk = try await startDiscovery(device, hub)
     let service = DeviceServiceAdapter(
       device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
-      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk)
+      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk, discoveryDesk: discoveryDesk)
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,
       watch: watch)
     inbox.followDestination(cloudDesk.declared)
     hub.onReading(cloudDesk.publish)
-    followGrades(grades, hub, listener, cloudDesk, peerDesk)
+    followGrades(grades, hub, listener, cloudDesk, peerDesk, discoveryDesk)
     connectPeers(peerDesk, listener, inbox)
+    connectSearch(peerDesk, discoveryDesk)
+    inbox.followDiscovery(discoveryDesk.permitted)
     revocationDesk.onChange(listener.review)
     await pinOwner(device, statements, log)
     await revocationDesk.pin()
@@ -154,6 +157,7 @@ struct Runtime {
       auditDesk.ownerChanged()
       cloudLink.credentialChanged()
       peerDesk.ownerChanged()
+      discoveryDesk.ownerChanged()
     }
     device.onCredentials { isAdopted in
       do {
@@ -173,6 +177,7 @@ struct Runtime {
     log.append(.notice, source: "core", "serving \(address)")
     supervisor.send(.ready)
     auditDesk.noteServing(store: store)
+    discoveryDesk.serves(port: address.port)
     configuration.onListening?(address.ipAddress ?? "", address.port ?? 0)
 
     let ending = try await withThrowingTaskGroup(of: Ending?.self) { tasks in
@@ -204,6 +209,8 @@ struct Runtime {
       }
       return .failed("nothing is left to run")
     }
+    // The neighbours hear of the end while there is an address to say it from.
+    await discoveryDesk.stop()
     await addressClient?.stop()
     await store.close(log)
     try await end(ending, listener, supervisor, log)

@@ -19,7 +19,9 @@ extension Runtime {
   }
 
   /// A new grade is an event, ends connections that it does not allow, and makes outputs safe where the supervisor has done so.
-  func followGrades(_ grades: GradeHolder, _ hub: DeviceHub, _ listener: APIListener, _ cloudDesk: CloudDesk, _ peerDesk: PeerDesk) {
+  func followGrades(
+    _ grades: GradeHolder, _ hub: DeviceHub, _ listener: APIListener, _ cloudDesk: CloudDesk, _ peerDesk: PeerDesk, _ discoveryDesk: DiscoveryDesk
+  ) {
     let last = NIOLockedValueBox(grades.report.event)
     let follow: @Sendable (GradeReport) -> Void = { report in
       let isNew = last.withLockedValue { last in
@@ -32,12 +34,14 @@ extension Runtime {
       listener.review()
       cloudDesk.publish(report)
       peerDesk.gradeChanged(report.grade)
+      discoveryDesk.gradeChanged(report.grade)
     }
     // A runtime that starts in another grade than normal shows and tells why.
     if grades.report.grade > .normal {
       hub.events.append(.grade(GradeEventDocument(grades.report)))
       cloudDesk.publish(grades.report)
       peerDesk.gradeChanged(grades.report.grade)
+      discoveryDesk.gradeChanged(grades.report.grade)
     }
     grades.onReport(follow)
   }

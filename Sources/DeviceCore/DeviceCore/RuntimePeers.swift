@@ -11,6 +11,13 @@ extension Runtime {
     peerDesk.onWithdrawal { listener.review() }
   }
 
+  /// Peers that do not answer are looked for among the neighbours, where the owner lets the device speak to them.
+  func connectSearch(_ peerDesk: PeerDesk, _ discoveryDesk: DiscoveryDesk) {
+    peerDesk.onMissing(discoveryDesk.seek)
+    discoveryDesk.onSighting(peerDesk.sighted)
+    discoveryDesk.onPlace(peerDesk.forgetFound)
+  }
+
   /// Ends renewals that nobody proved.
   func watchRenewal(_ device: Device) async -> Ending? {
     while !Task.isCancelled {

@@ -13,12 +13,14 @@ public struct OwnerStatement: Hashable, Sendable {
   public static let setPeers: UInt8 = 3
   /// The device is given up: its owner is forgotten. No body.
   public static let transfer: UInt8 = 4
+  /// The device announces itself to its neighbours, or not any more. The body is one byte, 1 or 0.
+  public static let setDiscovery: UInt8 = 5
   /// Bytes of a nonce.
   public static let nonce_bytes = 32
   /// The longest body: a port and a host name, or the places of all peers.
   public static let bodyMaximum_bytes = max(2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes)
 
-  /// `release`, `bindCloud`, `setPeers`, `transfer`, or what a later version knows.
+  /// `release`, `bindCloud`, `setPeers`, `transfer`, `setDiscovery`, or what a later version knows.
   public let kind: UInt8
   public let device: DeviceIdentifier
   /// The event that the device's supervisor named.

@@ -26,7 +26,7 @@ public enum CallerDecision: Sendable {
 
 /// One event of a server-sent event stream (WHATWG HTML, section 9.2).
 public struct StreamEvent: Sendable, Equatable {
-  /// `reading`, `input`, `grade`, `cloud`, `claim`, `peer` or `log`.
+  /// `reading`, `input`, `grade`, `cloud`, `claim`, `peer`, `discovery` or `log`.
   public let name: String
   /// Where a reader resumes after; nil where it cannot.
   public let identifier: UInt64?
@@ -51,7 +51,7 @@ public struct StreamEvent: Sendable, Equatable {
 public enum Feed: Sendable, Equatable {
   /// The latest of each reading, then each new one.
   case readings
-  /// Each change of an input, of the grade and of the link to the broker, of a peer, and what becomes of claims, from now on.
+  /// Each change of an input, of the grade and of the link to the broker, of a peer and of announcing, and what becomes of claims, from now on.
   case events
   /// The records of the log whose sequence is greater, then each new one.
   case logs(after: UInt64)
@@ -119,6 +119,8 @@ public protocol DeviceService: Sendable {
   func peerHello(_ peer: DeviceIdentifier, _ query: PeerHelloQuery) throws(Problem) -> PeerHelloDocument
   /// A reading that the peer's scope lets it have.
   func peerReading(_ peer: DeviceIdentifier, _ name: String) throws(Problem) -> ReadingDocument
+  /// Switches announcing on or off, by a statement that an admin of the owner signed.
+  func setDiscovery(_ request: DiscoveryRequest, caller: String) async throws(Problem) -> DiscoveryDocument
   /// Calls `deliver` for each event, in order and from any thread; `deliver` never waits.
   func subscribe(_ feed: Feed, deliver: @escaping @Sendable (StreamEvent) -> Void) -> FeedSubscription
   /// A line for the device's log.

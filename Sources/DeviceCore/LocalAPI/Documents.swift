@@ -84,12 +84,14 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     public var address: String?
     public var router: String?
     public var resolvers: [String]
+    public var discovery: DiscoveryState
 
-    public init(linkUp: Bool, address: String?, router: String?, resolvers: [String]) {
+    public init(linkUp: Bool, address: String?, router: String?, resolvers: [String], discovery: DiscoveryState) {
       self.linkUp = linkUp
       self.address = address
       self.router = router
       self.resolvers = resolvers
+      self.discovery = discovery
     }
   }
   public struct RootOfTrust: Codable, Sendable, Equatable {

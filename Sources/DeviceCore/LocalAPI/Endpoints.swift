@@ -9,6 +9,7 @@ enum Operation: String, CaseIterable {
   case getProvisioning, putProvisioning, getClaim, postClaim, getReceipt
   case getCredential, postRenewal, putRenewal, postTransfer
   case getPeers, putPeer, deletePeer, getPeerHello, getPeerReading
+  case putDiscovery
 }
 
 /// One method of one path.
@@ -84,6 +85,7 @@ let endpointTable: [Endpoint] = [
   Endpoint(
     operation: .getPeerHello, method: "GET", path: "/v1/peer/hello", roles: [.peer], parameters: ["versions", "capabilities"], statuses: [409]),
   Endpoint(operation: .getPeerReading, method: "GET", path: "/v1/peer/readings/{name}", roles: [.peer], statuses: [404]),
+  Endpoint(operation: .putDiscovery, method: "PUT", path: "/v1/discovery", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
 ]
 
 /// The table by path, for a look at it with each request.

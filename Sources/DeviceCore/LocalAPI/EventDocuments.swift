@@ -59,7 +59,7 @@ public struct ClaimEventDocument: Codable, Sendable, Equatable {
   }
 }
 
-/// One thing that happened: exactly one of `input`, `grade`, `cloud`, `claim` and `peer` is there, as `kind` says.
+/// One thing that happened: exactly one of `input`, `grade`, `cloud`, `claim`, `peer` and `discovery` is there, as `kind` says.
 public struct EventDocument: Codable, Sendable, Equatable {
   /// What happened.
   public enum Happening: Sendable, Equatable {
@@ -68,6 +68,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case cloud(CloudEventDocument)
     case claim(ClaimEventDocument)
     case peer(PeerEventDocument)
+    case discovery(DiscoveryEventDocument)
   }
 
   /// Counts up from 1 within one run of the runtime, without gaps.
@@ -79,6 +80,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
   public var cloud: CloudEventDocument?
   public var claim: ClaimEventDocument?
   public var peer: PeerEventDocument?
+  public var discovery: DiscoveryEventDocument?
 
   public init(sequence: UInt64, uptimeMilliseconds: UInt64, _ happening: Happening) {
     self.sequence = sequence
@@ -99,6 +101,9 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case .peer(let peer):
       kind = "peer"
       self.peer = peer
+    case .discovery(let discovery):
+      kind = "discovery"
+      self.discovery = discovery
     }
   }
 }

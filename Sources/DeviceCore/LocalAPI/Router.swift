@@ -193,6 +193,9 @@ struct Router: Sendable {
     case .getReceipt: return try ready(service.receipt())
     case .getCredential, .postRenewal, .putRenewal, .postTransfer: return try performRenewal(route, body: body, binding: binding)
     case .getAudit, .putAudit: return try performAudit(route, body: body)
+    case .putDiscovery:
+      let request = try decodeRequest(DiscoveryRequest.self, from: body, limits: limits)
+      return later(route) { () async throws(Problem) in try await service.setDiscovery(request, caller: route.callerName) }
     case .getPeers, .putPeer, .deletePeer, .getPeerHello, .getPeerReading: return try performPeer(route, body: body)
     }
   }

@@ -19,13 +19,15 @@ struct Belief: Equatable {
   /// Of the destination: its own where it is numeric, else those that DNS gave last.
   var addresses: [NetworkAddress] = []
   var peers = PeerDestinations.none
+  /// Whether the device may speak multicast DNS.
+  var discovers = false
   /// nil in a lower grade: what anyone on the network can bring about ends by itself, and with a restart too.
   var quarantine: Quarantine?
 }
 
 /// The binary form of a belief. Integers are big-endian; there is one form for each belief.
 ///
-///      1   format, 1
+///      1   format: 1, or 2 where discovery is on
 ///      1   0: no owner, and this is all; 1: an owner
 ///     10   device id
 ///      2   bytes of the owner CA's certificate, and the certificate (1 to 1,024)
@@ -36,11 +38,13 @@ struct Belief: Equatable {
 ///      1   0: no quarantine; 1: grade (1), cause (1), event (8), bytes of the evidence (1) and the evidence (0 to 120)
 enum BeliefRecord {
   private static let format: UInt8 = 1
+  /// As the format before in all else: what firmware that knows of no discovery has kept is read as it stands.
+  private static let formatWithDiscovery: UInt8 = 2
   private static let device_bytes = 10
 
   static func encoded(_ belief: Belief?) -> [UInt8] {
     guard let belief else { return [format, 0] }
-    var bytes: [UInt8] = [format, 1] + belief.owner.device
+    var bytes: [UInt8] = [belief.discovers ? formatWithDiscovery : format, 1] + belief.owner.device
     put(belief.owner.certificate, length_bytes: 2, &bytes)
     put(belief.revocations, length_bytes: 2, &bytes)
     put(belief.destination?.encoded ?? [], length_bytes: 1, &bytes)
@@ -65,8 +69,10 @@ enum BeliefRecord {
   /// The belief in a record; nil in one of a device without an owner. Total: throws, naming the field, at anything but a whole record.
   static func belief(_ bytes: [UInt8]) throws(SupervisorError) -> Belief? {
     var reader = BeliefReader(bytes)
-    guard try reader.byte("format") == format else { throw refused("format") }
+    let format = try reader.byte("format")
+    guard format == Self.format || format == formatWithDiscovery else { throw refused("format") }
     guard try reader.bool("owner") else {
+      guard format == Self.format else { throw refused("format") }
       try reader.end()
       return nil
     }
@@ -74,6 +80,7 @@ enum BeliefRecord {
     let certificate = try reader.field("certificate", length_bytes: 2, SignedStatement.certificateMaximum_bytes)
     guard !certificate.isEmpty else { throw refused("certificate") }
     var belief = Belief(owner: PinnedOwner(device: device, certificate: certificate))
+    belief.discovers = format == formatWithDiscovery
     belief.revocations = try reader.field("revocations", length_bytes: 2, SupervisorPacket.maximumRevocationsBytes)
     (belief.destination, belief.addresses) = try broker(&reader)
     guard let peers = PeerDestinations(encoded: try reader.field("peers", length_bytes: 1, PeerDestinations.encodedMaximum_bytes)) else {

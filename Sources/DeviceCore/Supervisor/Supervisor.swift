@@ -103,6 +103,8 @@ public final class Supervisor {
   var awaitingCommit: [UInt32] = []
   var carrier = false
   var leaseEnds_us: UInt64?
+  /// The address that is set, and the network that it is of.
+  var leasePrefix: IPv4Prefix?
   var inputsPausedUntil_us: UInt64 = 0
   var carrierPausedUntil_us: UInt64 = 0
   /// Whether the watchdog was started by the phase of boot of that name.
@@ -126,6 +128,15 @@ public final class Supervisor {
   var peers = PeerDestinations.none
   /// As `destinationIsNews`.
   var peersAreNews = false
+  /// Whether the device may speak multicast DNS, by the owner's word.
+  var discovers = false
+  /// Where declared peers were found since, on this link.
+  var movedPeers: [PeerDestinations.Destination: NetworkAddress] = [:]
+  var peerRate: PacketRate
+  /// As `destinationIsNews`.
+  var discoveryIsNews = false
+  /// It was ended a moment ago, and is let through until then.
+  var discoveryEnds_us: UInt64?
   var addressRate: PacketRate
   /// The runtime has not heard of the destination yet: it does when the rules let it through.
   var destinationIsNews = false
@@ -190,6 +201,7 @@ public final class Supervisor {
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
     addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     signatureRate = PacketRate(burst: limits.signatureBurst, perSecond: limits.signaturesPerSecond, now_us: host.now_us())
+    peerRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     resolverRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     log = SupervisorLog(console: board.console, keptLines: limits.keptLogLines)
     policy = RestartPolicy(limits: limits)

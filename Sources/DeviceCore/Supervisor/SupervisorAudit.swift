@@ -221,6 +221,7 @@ extension StatementKind {
     case .bindCloud: AuditWord("bind-cloud")
     case .setPeers: AuditWord("set-peers")
     case .transfer: AuditWord("transfer")
+    case .setDiscovery: AuditWord("set-discovery")
     }
   }
 }

@@ -48,7 +48,7 @@ extension Supervisor {
   /// What is to be kept now; nil while nobody owns the device, and from the order to wipe it on.
   var belief: Belief? {
     guard let owner, wipeEnds_us == nil else { return nil }
-    var belief = Belief(owner: owner, revocations: revocations, destination: destination, addresses: addresses, peers: peers)
+    var belief = Belief(owner: owner, revocations: revocations, destination: destination, addresses: addresses, peers: peers, discovers: discovers)
     if guardState.grade >= .quarantined {
       belief.quarantine = Belief.Quarantine(
         grade: guardState.grade, cause: guardState.cause, event: guardState.event, evidence: guardState.evidence)
@@ -101,9 +101,11 @@ extension Supervisor {
     destination = belief.destination
     addresses = belief.addresses
     peers = belief.peers
+    discovers = belief.discovers
     // The runtime hears of places when the rules let it through.
     destinationIsNews = destination != nil
     peersAreNews = peers != .none
+    discoveryIsNews = discovers
     policyIsStale = true
     guard let quarantine = belief.quarantine else { return }
     driveSafe()

@@ -53,8 +53,11 @@ extension Supervisor {
   }
 
   private func change(to grade: Grade, _ cause: GradeCause, evidence: String, decays_us: UInt64?, now_us: UInt64) {
-    // The way to the peers opens again with the next rules: a runtime that went before would send undeclared packets.
-    if guardState.grade >= .quarantined, grade < .quarantined, peers != .none { peersAreNews = true }
+    // The way to the peers and neighbours opens again with the next rules: a runtime that went before would send undeclared packets.
+    if guardState.grade >= .quarantined, grade < .quarantined {
+      peersAreNews = peersAreNews || peers != .none
+      discoveryIsNews = discoveryIsNews || discovers
+    }
     guardState = GradeState(
       grade: grade, cause: cause, evidence: SupervisorPacket.cut(evidence, to: SupervisorPacket.maximumEvidenceBytes),
       event: guardState.event.successor, since_us: now_us, decays_us: decays_us, nonce: host.randomBytes(GradeReport.nonce_bytes))
@@ -134,8 +137,8 @@ extension Supervisor {
     guard statement.event == guardState.event, statement.nonce == guardState.nonce else { return .stale }
     guard !workers.values.contains(where: { $0.job.isStatement }) else { return .busy }
     guard guardState.grade < .locked else { return .notInThisGrade }
-    // The binding must make sense before anyone's time is spent on its signature.
-    guard namesHosts(statement) else { return .refused }
+    // What it orders must make sense before anyone's time is spent on its signature.
+    guard isWellFormed(statement) else { return .refused }
     let verify = verifyStatement
     let revocations = revocations
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
@@ -144,12 +147,13 @@ extension Supervisor {
     return started ? nil : .failed
   }
 
-  /// Whether the places in a statement that has some are written as they should be and are hosts: the network rules would refuse anything else, and
+  /// Whether the body is written as it should be, and the places in one that has some are hosts: the network rules would refuse anything else, and
   /// with it each later change.
-  private func namesHosts(_ statement: SignedStatement) -> Bool {
+  private func isWellFormed(_ statement: SignedStatement) -> Bool {
     let addresses: [NetworkAddress]
     switch statement.kind {
     case .release, .transfer: return true
+    case .setDiscovery: return Self.isOn(statement) != nil
     case .bindCloud:
       guard let destination = CloudDestination(encoded: statement.body) else { return false }
       addresses = destination.address.map { [$0] } ?? []
@@ -191,10 +195,16 @@ extension Supervisor {
       if peers != self.peers {
         withdrawDestinations(now_us: now_us)
         self.peers = peers
+        movedPeers = movedPeers.filter { peers.list.contains($0.key) }
         policyIsStale = true
         peersAreNews = true
         say(.notice, "\(peers.list.count) places of peers are declared, by order of the owner")
       }
+      guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
+      tell(.grade(guardState.report(now_us: now_us)))
+    case .setDiscovery:
+      guard let isOn = Self.isOn(statement) else { return .refused }
+      setDiscovery(isOn, now_us: now_us)
       guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
       tell(.grade(guardState.report(now_us: now_us)))
     }
@@ -231,12 +241,16 @@ extension Supervisor {
 
   /// Those of now are let through for a moment longer: the runtime hears of the change first, and a connection that it was just making to where
   /// it still might is no attack.
-  private func withdrawDestinations(now_us: UInt64) {
+  func withdrawDestinations(now_us: UInt64) {
     withdrawn = declaredDestinations
     withdrawnUntil_us = withdrawn.isEmpty ? nil : later(now_us, by: limits.withdrawal_us)
   }
 
   func checkWithdrawal(now_us: UInt64) {
+    if let discoveryEnds_us, now_us >= discoveryEnds_us {
+      self.discoveryEnds_us = nil
+      policyIsStale = true
+    }
     guard let withdrawnUntil_us, now_us >= withdrawnUntil_us else { return }
     withdrawn = []
     self.withdrawnUntil_us = nil

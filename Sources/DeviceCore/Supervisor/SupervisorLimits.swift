@@ -58,7 +58,7 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// Between two looks at the count of undeclared packets, each of which the kernel has dropped already: evidence within a second, by one short
   /// question to the kernel.
   public var egressCheck_us: UInt64 = 500_000
-  /// New addresses of the declared name, and new resolvers: a burst, and one in so many seconds after it. A name that moves faster is no broker's.
+  /// New addresses of the declared name, of declared peers, and new resolvers, each: a burst, and one in so many seconds after it. A name that moves faster is no broker's.
   public var addressBurst: UInt64 = 4
   public var addressInterval_s: UInt64 = 30
   /// Requests that wait for rules to be in force. The runtime has one at a time.

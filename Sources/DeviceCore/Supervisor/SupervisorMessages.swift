@@ -84,6 +84,8 @@ extension Supervisor {
       if let outcome = commitIdentity(request) { tell(.answer(request: request, outcome)) }
     case .destinationAddresses(let request, let addresses):
       if let outcome = takeAddresses(addresses, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
+    case .peerMoved(let request, let from, let address):
+      if let outcome = movePeer(from: from, to: address, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .allowWipe(let request):
       if let outcome = allowWipe(request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .revocations(let request, let list):
@@ -137,6 +139,8 @@ extension Supervisor {
       }
       // For ever (RFC 2131 section 3.3) or until then, also where the runtime that asked for it is gone.
       leaseEnds_us = lease.valid_s == .max ? nil : later(now_us, by: UInt64(lease.valid_s) &* 1_000_000)
+      if lease.prefix != leasePrefix { forgetMovedPeers(now_us: now_us) }
+      leasePrefix = lease.prefix
       take(resolvers: lease.resolvers.filter { $0 != 0 }.map(NetworkAddress.init(ipv4:)), now_us: now_us)
       say(.info, "address \(LeaseCheck.dotted(lease.prefix.address))/\(lease.prefix.prefixLength), router \(LeaseCheck.dotted(lease.router))")
       return .done
@@ -159,6 +163,7 @@ extension Supervisor {
     leaseEnds_us = nil
     do throws(BoardError) {
       try board.network.clear()
+      leasePrefix = nil
       say(.info, "the address is given up")
       return .done
     } catch {

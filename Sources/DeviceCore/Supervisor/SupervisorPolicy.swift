@@ -6,12 +6,14 @@ internal import SupervisorLink
 // block and may end its process.
 
 extension Supervisor {
-  /// The broker's addresses and, while nothing is the matter with the runtime, those of the peers.
+  /// The broker's addresses and, while nothing is the matter with the runtime, those of the peers and where they were found since.
   var declaredDestinations: [NetworkPolicyRules.Destination] {
     let broker = destination.map { destination in addresses.map { NetworkPolicyRules.Destination(address: $0, port: destination.port) } } ?? []
     guard guardState.grade < .quarantined else { return broker }
-    let others = peers.list.map { NetworkPolicyRules.Destination(address: $0.address, port: $0.port) }
-    return broker + others.filter { !broker.contains($0) }
+    let others = peers.list.flatMap { peer in
+      [peer.address, movedPeers[peer]].compactMap { $0 }.map { NetworkPolicyRules.Destination(address: $0, port: peer.port) }
+    }
+    return (broker + others).reduce(into: []) { list, one in if !list.contains(one) { list.append(one) } }
   }
 
   /// Names are looked up for the declared one alone.
@@ -23,7 +25,8 @@ extension Supervisor {
     let courtesy = guardState.grade >= .quarantined ? [] : withdrawn.filter { !declared.contains($0) }
     return NetworkPolicyRules(
       grade: guardState.grade, servedPort: limits.servedPort, destinations: guardState.grade >= .locked ? [] : declared + courtesy,
-      resolvers: guardState.grade >= .locked || !isDeclaredByName ? [] : resolvers)
+      resolvers: guardState.grade >= .locked || !isDeclaredByName ? [] : resolvers,
+      discovers: guardState.grade < .quarantined && (discovers || discoveryEnds_us != nil))
   }
 
   /// The rules before the interface is up: whatever comes or goes on it later meets them. Waits, with a deadline; boot has nothing else to do.
@@ -115,6 +118,10 @@ extension Supervisor {
     if peersAreNews, guardState.grade < .quarantined {
       peersAreNews = false
       tell(.peers(peers))
+    }
+    if discoveryIsNews, guardState.grade < .quarantined {
+      discoveryIsNews = false
+      tell(.discovery(isOn: discovers))
     }
     guard destinationIsNews, let destination else { return }
     destinationIsNews = false

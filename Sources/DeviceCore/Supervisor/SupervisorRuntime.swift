@@ -51,6 +51,7 @@ extension Supervisor {
     for line in board.lines { tellLine(line) }
     tell(.grade(guardState.report(now_us: host.now_us())))
     if peers != .none, !peersAreNews, guardState.grade < .quarantined { tell(.peers(peers)) }
+    if discovers, !discoveryIsNews, guardState.grade < .quarantined { tell(.discovery(isOn: true)) }
     if let destination, !destinationIsNews { tell(.destination(DestinationReport(destination: destination, addresses: addresses))) }
     tell(.storage(storageReport))
     if let identityKey { tell(.identityKey(identityKey.publicKey)) }

@@ -177,6 +177,8 @@ public enum StatementKind: UInt8, Sendable, CaseIterable {
   case setPeers = 3
   /// The device is given up: its owner is forgotten, and the machine restarts. No body.
   case transfer = 4
+  /// The device announces itself to its neighbours, or not any more. Body: one byte, 1 or 0.
+  case setDiscovery = 5
 }
 
 /// A statement of the owner's, signed by one of the owner's admins; what its signature covers is in Identity's `OwnerStatement`.
@@ -261,6 +263,8 @@ public enum SupervisorMessage: Hashable, Sendable {
   case identityKey([UInt8])
   /// The answer to `.sign` where there is a signature: an ECDSA-Sig-Value in DER, at most 80 bytes.
   case signature(request: UInt32, [UInt8])
+  /// Whether multicast DNS is let through, at the start where it is and after each change.
+  case discovery(isOn: Bool)
 }
 
 /// What became of a request.
@@ -308,6 +312,8 @@ public enum RuntimeMessage: Hashable, Sendable {
   /// Somebody proved the label of a device that the supervisor knows an owner of, or held its button: may it be wiped? Done only shortly after the button
   /// was pressed, as it saw it; the machine restarts soon after that, and with it goes the pinned owner.
   case allowWipe(request: UInt32)
+  /// The peer that was declared at `from` is at another address of the same link, a neighbour says: may it be looked for there too, at the same port?
+  case peerMoved(request: UInt32, from: PeerDestinations.Destination, to: NetworkAddress)
   /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
   case revocations(request: UInt32, [UInt8])
   /// Keep what lies in the identity folder now. Done is answered when it is durable, or at once where nothing outlives this boot.

@@ -98,6 +98,12 @@ extension SupervisorPacket {
       writer.uint32(request)
       writer.fixed((digest + [UInt8](repeating: 0, count: digestBytes)).prefix(digestBytes))
       return writer.packet()
+    case .peerMoved(let request, let from, let address):
+      var writer = PacketWriter(kind: RuntimeKind.peerMoved.rawValue)
+      writer.uint32(request)
+      writer.uint16(from.port)
+      writer.addresses([from.address, address])
+      return writer.packet()
     }
   }
 
@@ -169,6 +175,14 @@ extension SupervisorPacket {
       return .exportAudit(request: try reader.uint32("request"))
     case .sign:
       return .sign(request: try reader.uint32("request"), digest: try reader.fixed("digest", count: digestBytes))
+    case .peerMoved:
+      let request = try reader.uint32("request")
+      let port = try reader.uint16("port")
+      let addresses = try reader.addresses("addresses")
+      guard addresses.count == 2, let from = PeerDestinations.Destination(address: addresses[0], port: port) else {
+        throw LinkError("packet-field", "addresses: not the two of a peer that moved, or port 0")
+      }
+      return .peerMoved(request: request, from: from, to: addresses[1])
     }
   }
 

@@ -95,6 +95,10 @@ extension SupervisorPacket {
       writer.uint32(request)
       writer.bytes(signature, maximum: SignedStatement.signatureMaximum_bytes)
       return writer.packet()
+    case .discovery(let isOn):
+      var writer = PacketWriter(kind: SupervisorKind.discovery.rawValue)
+      writer.bool(isOn)
+      return writer.packet()
     }
   }
 
@@ -182,6 +186,8 @@ extension SupervisorPacket {
     case .signature:
       return .signature(
         request: try reader.uint32("request"), try reader.bytes("signature", maximum: SignedStatement.signatureMaximum_bytes))
+    case .discovery:
+      return .discovery(isOn: try reader.bool("isOn"))
     }
   }
 }

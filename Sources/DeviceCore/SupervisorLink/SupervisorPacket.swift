@@ -33,7 +33,7 @@ public enum SupervisorPacket {
 
   enum SupervisorKind: UInt8 {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
-    case storage = 0x10
+    case storage = 0x10, discovery
     case wipeWanted = 0x14
     case identityKey = 0x20, signature
   }
@@ -43,7 +43,7 @@ public enum SupervisorPacket {
     case revocations
     case commitIdentity = 0x90
     case audit = 0x91
-    case exportAudit
+    case exportAudit, peerMoved
     case sign = 0xa0
   }
 

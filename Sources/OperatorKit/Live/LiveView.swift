@@ -111,6 +111,8 @@ public struct LiveView: Sendable {
     case .claim: break
     // Nothing of a peer stands in the view but the line itself.
     case .peer: break
+    // The next status says it.
+    case .discovery: break
     }
   }
 

@@ -49,6 +49,7 @@ public struct DeviceClient {
       case "cloud": try await each(.cloud(try read(CloudEvent.self, event, request)))
       case "claim": try await each(.claim(try read(ClaimEvent.self, event, request)))
       case "peer": try await each(.peer(try read(PeerEvent.self, event, request)))
+      case "discovery": try await each(.discovery(try read(DiscoveryEvent.self, event, request)))
       default: true
       }
     }

@@ -46,6 +46,8 @@ public struct DeviceStatus: Codable, Equatable, Sendable {
     public var address: String?
     public var router: String?
     public var resolvers: [String]
+    /// `off`, `waiting`, `probing`, `announced`, `conflict` or `failed`; absent from firmware that cannot announce itself.
+    public var discovery: String?
   }
   public struct RootOfTrust: Codable, Equatable, Sendable {
     public var kind: String

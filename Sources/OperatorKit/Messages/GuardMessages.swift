@@ -56,7 +56,7 @@ public struct CloudEvent: Codable, Equatable, Sendable {
   public var uptimeMilliseconds: UInt64?
 }
 
-/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim` and `peer` the one that `kind` names is there.
+/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim`, `peer` and `discovery` the one that `kind` names is there.
 public struct EventRecord: Codable, Equatable, Sendable {
   public var sequence: UInt64
   public var uptimeMilliseconds: UInt64
@@ -66,6 +66,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
   public var cloud: CloudEvent?
   public var claim: ClaimEvent?
   public var peer: PeerEvent?
+  public var discovery: DiscoveryEvent?
 
   /// What happened; nil for a kind that a later device has.
   var event: DeviceEvent? {
@@ -75,6 +76,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
     case "cloud": cloud.map { .cloud($0) }
     case "claim": claim.map { .claim($0) }
     case "peer": peer.map { .peer($0) }
+    case "discovery": discovery.map { .discovery($0) }
     default: nil
     }
   }
@@ -93,8 +95,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
   case cloud(CloudEvent)
   case claim(ClaimEvent)
   case peer(PeerEvent)
+  case discovery(DiscoveryEvent)
 
-  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, peer }
+  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, peer, discovery }
 
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Field.self)
@@ -114,6 +117,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
     case .peer(let peer):
       try fields.encode("peer", forKey: .kind)
       try fields.encode(peer, forKey: .peer)
+    case .discovery(let discovery):
+      try fields.encode("discovery", forKey: .kind)
+      try fields.encode(discovery, forKey: .discovery)
     }
   }
 }

@@ -76,6 +76,7 @@ extension Sheet {
     case .cloud(let change):
       "cloud is \(printable(change.state))\(change.code.map { " (\(printable($0))\(change.reason.map { ": \(printable($0))" } ?? ""))" } ?? "")"
     case .peer(let change): peer(change)
+    case .discovery(let change): "discovery is \(printable(change.state))"
     }
   }
 

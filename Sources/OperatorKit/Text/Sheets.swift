@@ -35,6 +35,7 @@ public enum Sheet {
         "\(durationText(microseconds: saturatingMicroseconds(milliseconds: status.uptimeMilliseconds))), start \(status.startCount) (\(printable(status.startCause)))",
       ],
       ["network", way],
+      ["discovery", status.network.discovery.map { printable($0) } ?? "none: the firmware is older"],
       ["root of trust", root],
       ["storage", storage],
       ["memory", "\(bytesText(status.memory.residentBytes)) resident"],

@@ -176,18 +176,16 @@ extension Supervisor {
     audit.due_us = host.now_us()
   }
 
-  /// The last entries of this boot, written while nothing else runs; waits at most three times `auditAtEnd_us`.
+  /// The last entries of this boot, written while nothing else runs; waits at most twice `auditAtEnd_us`.
   func writeLastAudit(_ reason: AuditWord) -> Phase.Result {
     if wipeEnds_us != nil, storageReport.state == .open { return .skipped("it went with the storage") }
     endAuditWorker()
+    // Before the last entry, which the next boot looks at, and not after it.
+    if audit.failures > 0 { note(AuditEvent(.unwritable, .number(audit.failures))) }
+    audit.failures = 0
     note(AuditEvent(.shutdown, .word(reason)), isUrgent: true)
     writeAudit()
     endAuditWorker()
-    // The first success after failures notes how many there were.
-    if audit.failures == 0, !audit.entries.isEmpty {
-      writeAudit()
-      endAuditWorker()
-    }
     return audit.entries.isEmpty ? .done : .failed("\(audit.entries.count) entries are lost")
   }
 

@@ -18,6 +18,7 @@ struct DeviceServiceAdapter: DeviceService {
   let revocationDesk: RevocationDesk
   let peerDesk: PeerDesk
   let auditDesk: AuditDesk
+  let storageHealth: StorageHealth
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -32,7 +33,7 @@ struct DeviceServiceAdapter: DeviceService {
     return StatusDocument(
       state: LifeCycleState(device.standing.phase), uptimeMilliseconds: BootClock.now_ms(), startCount: facts.startCount,
       startCause: facts.startCause.word, bootPhases: facts.phases.map(StatusDocument.Phase.init), network: StatusDocument.Network(facts),
-      rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), storage: StatusDocument.Storage(facts.storage),
+      rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), storage: StatusDocument.Storage(facts.storage, storageHealth.current),
       memory: .init(residentBytes: residentMemory_bytes()),
       time: rfc3339(clock.now_s()))
   }

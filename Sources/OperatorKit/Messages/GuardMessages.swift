@@ -56,7 +56,17 @@ public struct CloudEvent: Codable, Equatable, Sendable {
   public var uptimeMilliseconds: UInt64?
 }
 
-/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim` and `peer` the one that `kind` names is there.
+/// The device's storage takes nothing, or takes what is to be kept again.
+public struct StorageEvent: Codable, Equatable, Sendable {
+  /// `storage-full`, `storage-read-only`, `storage-failing` or `storage-writable`.
+  public var state: String
+  /// What can be done.
+  public var reason: String?
+  /// Milliseconds since the device's kernel started.
+  public var uptimeMilliseconds: UInt64?
+}
+
+/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim`, `storage` and `peer` the one that `kind` names is there.
 public struct EventRecord: Codable, Equatable, Sendable {
   public var sequence: UInt64
   public var uptimeMilliseconds: UInt64
@@ -65,6 +75,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
   public var grade: GradeEvent?
   public var cloud: CloudEvent?
   public var claim: ClaimEvent?
+  public var storage: StorageEvent?
   public var peer: PeerEvent?
 
   /// What happened; nil for a kind that a later device has.
@@ -74,6 +85,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
     case "grade": grade.map { .grade($0) }
     case "cloud": cloud.map { .cloud($0) }
     case "claim": claim.map { .claim($0) }
+    case "storage": storage.map { .storage($0) }
     case "peer": peer.map { .peer($0) }
     default: nil
     }
@@ -92,9 +104,10 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
   case grade(GradeEvent)
   case cloud(CloudEvent)
   case claim(ClaimEvent)
+  case storage(StorageEvent)
   case peer(PeerEvent)
 
-  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, peer }
+  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, storage, peer }
 
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Field.self)
@@ -111,6 +124,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
     case .claim(let claim):
       try fields.encode("claim", forKey: .kind)
       try fields.encode(claim, forKey: .claim)
+    case .storage(let storage):
+      try fields.encode("storage", forKey: .kind)
+      try fields.encode(storage, forKey: .storage)
     case .peer(let peer):
       try fields.encode("peer", forKey: .kind)
       try fields.encode(peer, forKey: .peer)

@@ -69,7 +69,7 @@ var targets: [Target] = [
   core("Foundations", ["CHaechi"]),
   core("Crypto", ["COpenSSL", "Foundations"]),
   core("Identity", ["Crypto", "Foundations"]),
-  core("Audit", ["Crypto", "Foundations"]),
+  core("Audit", ["CHaechi", "Crypto", "Foundations"]),
   core("Vault", ["Crypto", "Foundations"]),
   core("Beliefs", ["Vault", "Crypto", "Foundations"]),
   core("TLS", ["COpenSSL", "Crypto", "Foundations", nioCore]),

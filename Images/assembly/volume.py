@@ -12,6 +12,9 @@ MAGIC = b"HAECHIFS"
 BLOCK_BYTES = 4096
 # The smallest that holds the smallest journal of ext4 (1,024 blocks); growing it costs a first boot less than writing it.
 SIZE = "9M"
+# Percent of the blocks that only root may take: the runtime is not root, so one that fills the volume leaves room for the audit log and for what the
+# supervisor believes. The kernel rounds the share down to a whole percent when it grows the volume: 4 of them.
+RESERVED = 5
 # A file system's identifiers only matter where several are mounted: each device's lies inside its own encryption. Fixed, so that images are too.
 FILE_SYSTEM = "3d0d3c52-0b7e-4f0c-9a53-5b6e1b1f7a11"
 HASH_SEED = "3d0d3c52-0b7e-4f0c-9a53-5b6e1b1f7a12"
@@ -57,7 +60,7 @@ def make(epoch_s, program="mke2fs"):
         configuration = Path(folder) / "mke2fs.conf"
         configuration.write_text(CONFIGURATION)
         options = f"hash_seed={HASH_SEED},lazy_itable_init=0,nodiscard"
-        command = [program, "-q", "-t", "ext4", "-b", str(BLOCK_BYTES), "-m", "0", "-J", "size=4", "-N", "512", "-U", FILE_SYSTEM]
+        command = [program, "-q", "-t", "ext4", "-b", str(BLOCK_BYTES), "-m", str(RESERVED), "-J", "size=4", "-N", "512", "-U", FILE_SYSTEM]
         command += ["-E", options, str(file), SIZE]
         # /sbin is not on everyone's path.
         environment = {

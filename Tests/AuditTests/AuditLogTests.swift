@@ -6,6 +6,12 @@ import Testing
 
 @testable import Audit
 
+/// Root's right, which a container may not have.
+private let mayMount = {
+  guard let world = try? AuditWorld(), mount("none", world.folder, "tmpfs", UInt(MS_NODEV), "size=4k") == 0 else { return false }
+  return umount2(world.folder, CInt(MNT_DETACH)) == 0
+}()
+
 @Suite("The audit log") struct AuditLogTests {
   @Test("what was appended is exported, in order, signed and with its codes") func roundTrip() throws {
     let world = try AuditWorld()
@@ -162,5 +168,48 @@ import Testing
     #expect(event.encoded.count == AuditEvent.maximum_bytes && AuditEvent(encoded: event.encoded) == event)
     for kind in AuditEvent.Kind.allCases { #expect(AuditEvent(encoded: AuditEvent(kind).encoded)?.kind == kind) }
     #expect(Set(AuditEvent.Kind.allCases.map(\.word)).count == AuditEvent.Kind.allCases.count)
+  }
+
+  @Test("once it runs the log makes no file: one that has no more of them to give stops nothing") func noFilesLeft() throws {
+    let world = try AuditWorld()
+    func files() throws -> Set<UInt> {
+      Set(
+        try world.names.map { name in
+          var facts = stat()
+          try #require(lstat(world.folder + "/" + name, &facts) == 0)
+          return UInt(facts.st_ino)
+        })
+    }
+    var limits = AuditLog.Limits()
+    (limits.segment_bytes, limits.segments) = (1_000, 3)
+    try world.append(1, limits: limits)
+    let first = try files()
+    for number in 2...200 { try world.append(UInt64(number), limits: limits) }
+    try world.append([AuditEvent(.wiped, .word(AuditWord("label")))], limits: limits, hasOwner: false)
+    for number in 1...50 { try world.append(UInt64(number), limits: limits, isSigned: true) }
+    #expect(try files() == first && world.segments.count <= 3)
+    #expect(try world.verify().isClean)
+    // What went is in no file beside the log: no key and no entry.
+    for name in world.names where name.hasSuffix(".new") || name.hasSuffix(".spare") { #expect(try world.content(name).isEmpty, "\(name)") }
+    var facts = stat()
+    #expect(lstat(world.folder + "/state", &facts) == 0 && facts.st_mode & 0o777 == 0o600)
+  }
+
+  @Test("what could not be written is not there, and the next append goes on", .enabled(if: mayMount, "it needs a small file system of its own"))
+  func noRoom() throws {
+    let world = try AuditWorld()
+    try #require(mount("none", world.folder, "tmpfs", UInt(MS_NODEV), "size=64k,nr_inodes=32") == 0)
+    defer { umount2(world.folder, CInt(MNT_DETACH)) }
+    try world.append(1, isSigned: true)
+    let filler = open(world.folder + "/filler", O_WRONLY | O_CREAT, 0o600)
+    let page = [UInt8](repeating: 1, count: 4_096)
+    while Glibc.write(filler, page, page.count) == page.count {}
+    close(filler)
+    var refused = 0
+    for number in 2...200 { if (try? world.append(UInt64(number), isSigned: true)) == nil { refused += 1 } }
+    #expect(refused > 0)
+    unlink(world.folder + "/filler")
+    try world.append(201, isSigned: true)
+    #expect(try world.verify().isClean)
   }
 }

@@ -24,6 +24,10 @@ private struct CutStorage: AuditStorage {
   }
 
   func write(_ name: String, _ bytes: [UInt8], at offset: Int, isNew: Bool) throws(SystemCallError) {
+    if isNew, !disk.names.contains(name), let spare = disk.names.first(where: { $0.hasSuffix(".spare") }) {
+      try disk.open(spare, writable: true).truncate(to: 0)
+      try disk.rename(spare, to: name)
+    }
     let file = isNew && !disk.names.contains(name) ? try disk.create(name) : try disk.open(name, writable: true)
     try file.truncate(to: offset)
     try file.write(bytes, at: offset)
@@ -33,11 +37,22 @@ private struct CutStorage: AuditStorage {
 
   func replace(_ name: String, with bytes: [UInt8]) throws(SystemCallError) {
     let incoming = name + ".new"
-    if disk.names.contains(incoming) { try disk.remove(incoming) }
-    let file = try disk.create(incoming)
+    let file = disk.names.contains(incoming) ? try disk.open(incoming, writable: true) : try disk.create(incoming)
+    try file.truncate(to: 0)
     try file.write(bytes, at: 0)
     try file.synchronise()
-    try disk.rename(incoming, to: name)
+    guard disk.names.contains(name) else {
+      try disk.rename(incoming, to: name)
+      _ = try disk.create(incoming)
+      return try disk.synchronise()
+    }
+    try disk.exchange(incoming, name)
+    try disk.synchronise()
+    try disk.open(incoming, writable: true).truncate(to: 0)
+  }
+
+  func reserve(_ count: Int) throws(SystemCallError) {
+    for index in 0..<count where !disk.names.contains("\(index).spare") { _ = try disk.create("\(index).spare") }
     try disk.synchronise()
   }
 
@@ -45,7 +60,11 @@ private struct CutStorage: AuditStorage {
     try replace(name, with: secret.withUnsafeBytes { Array($0) })
   }
 
-  func remove(_ name: String) throws(SystemCallError) { if disk.names.contains(name) { try disk.remove(name) } }
+  func remove(_ name: String) throws(SystemCallError) {
+    guard disk.names.contains(name) else { return }
+    try disk.rename(name, to: name + ".spare")
+    try disk.open(name + ".spare", writable: true).truncate(to: 0)
+  }
 }
 
 /// HAECHI_SEED=N repeats a run; HAECHI_AUDIT_CUTS=N makes a long one.
@@ -103,11 +122,13 @@ private struct CutStorage: AuditStorage {
       try log.append([AuditLog.Arrival(AuditWorld.event(1), time_s: 1, uptime_ms: 1)], device: device, owner: nil, isSigned: true)
     }
     #expect(try append() == 2)
-    for operation in [CuttableDisk.Operation.write, .flush, .rename, .create, .folderFlush] {
+    for operation in [CuttableDisk.Operation.write, .flush, .rename, .folderFlush, .truncate] {
       disk.fail(operation, 28)
       #expect(throws: AuditError.self) { try append() }
       disk.fail(operation, nil)
     }
+    // No file is made any more.
+    disk.fail(.create, 28)
     let last = try append()
     let seen = try AuditVerification(export: try #require(try log.export()))
     #expect(seen.isClean && seen.memory.sequence == last, "\(seen.findings)")

@@ -27,6 +27,7 @@ public final class CuttableDisk: VaultStorage {
   private enum NameChange {
     case set(String, Int)
     case remove(String)
+    case exchange(String, String)
   }
   private struct State {
     var nodes: [Int: Node] = [:]
@@ -104,6 +105,11 @@ public final class CuttableDisk: VaultStorage {
           for (old, other) in state.durableNames where other == node { state.durableNames[old] = nil }
           state.durableNames[name] = node
         case .remove(let name): state.durableNames[name] = nil
+        case .exchange(let name, let other):
+          // Neither was there before where a creation that came first was lost.
+          if let one = state.durableNames[name], let two = state.durableNames[other] {
+            (state.durableNames[name], state.durableNames[other]) = (two, one)
+          }
         }
       }
       state.pendingNames = []
@@ -199,6 +205,16 @@ public final class CuttableDisk: VaultStorage {
       guard let node = state.liveNames.removeValue(forKey: name) else { return false }
       state.liveNames[newName] = node
       state.pendingNames.append(.set(newName, node))
+      return true
+    }
+  }
+
+  /// Two files change names, as one step.
+  public func exchange(_ name: String, _ other: String) throws(SystemCallError) {
+    try change(.rename, name) { state in
+      guard let one = state.liveNames[name], let two = state.liveNames[other] else { return false }
+      (state.liveNames[name], state.liveNames[other]) = (two, one)
+      state.pendingNames.append(.exchange(name, other))
       return true
     }
   }

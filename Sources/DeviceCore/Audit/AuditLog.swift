@@ -94,6 +94,8 @@ public struct AuditLog: Sendable {
         let segments = try storage.segments().filter { $0 > after }
         guard let first = segments.first, let anchor = try storage.read(AuditFolder.anchorName, maximum_bytes: AuditAnchor.maximum_bytes) else { return nil }
         guard let content = try storage.read(AuditFolder.segmentName(first), maximum_bytes: Self.maximumSegment_bytes(limits)) else { continue }
+        // A segment that went is another's file soon: what was read of it may be of either.
+        guard try storage.segments().contains(first) else { continue }
         let isWhole = AuditSegment.entries(content.dropFirst(AuditSegment.head_bytes)).length_bytes == content.count - AuditSegment.head_bytes
         guard isWhole || segments.count > 1 || turn == Self.readingTurns else {
           usleep(Self.readingPause_us)

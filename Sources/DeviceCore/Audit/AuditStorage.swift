@@ -19,6 +19,8 @@ protocol AuditStorage: Sendable {
   func replace(_ name: String, with bytes: [UInt8]) throws(SystemCallError)
   /// Replaces a file that nobody else may read.
   func replace(_ name: String, with secret: SecretBytes) throws(SystemCallError)
+  /// Sees to so many files of segments that exist ahead and are empty.
+  func reserve(_ count: Int) throws(SystemCallError)
   /// Removes a file; that there is none is no error. It may be back after a power cut.
   func remove(_ name: String) throws(SystemCallError)
 }

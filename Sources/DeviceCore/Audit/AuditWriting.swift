@@ -30,6 +30,8 @@ struct AuditWriting {
     // Without its keys an old log cannot be gone on with; its entries stay readable for as long as they are kept.
     let first = segments.isEmpty ? 1 : try Self.end(of: segments[segments.count - 1], in: storage, limits)
     state = try AuditState(device: device, firstSequence: first, oldest: segments.first ?? first)
+    // One more than are kept is there for a moment.
+    try storage.reserve(limits.segments + 1)
     // What a cut leaves from here on is a log without entries, and no log whose entries nobody can vouch for.
     try replaceAnchor(sealed: [])
     try storage.replace(AuditFolder.stateName, with: try state.encoded())

@@ -116,7 +116,7 @@ final class AuditDesk: Sendable {
       try folder.write(Stored(export: setting.export), Self.file)
     } catch {
       log.append(.error, source: "audit", "the switch of the audit log could not be written: \(error)")
-      throw .unavailable("The device could not keep the setting; send it again.")
+      throw .notKept(error, "The device could not keep the setting, and goes on with the one before; send it again.")
     }
     isExported.withLockedValue { $0 = setting.export }
     note(AuditEvent(.exportSwitched, .word(setting.export ? AuditWord("on") : AuditWord("off"))))

@@ -107,7 +107,7 @@ final class ClaimGate: Sendable {
       if let lockOut { try folder.write(lockOut.stored(now_ms: now_ms())) } else { try folder.removeLockOut() }
     } catch {
       log.append(.error, source: "claim", "the count of wrong proofs could not be written: \(error)")
-      throw .unavailable("The device could not write its count of wrong proofs, and looks at none without it.")
+      throw .notKept(error, "The device could not write its count of wrong proofs, and looks at none without it.")
     }
     try await commit()
   }

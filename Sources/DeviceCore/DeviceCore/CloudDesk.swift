@@ -77,7 +77,7 @@ final class CloudDesk: Sendable {
       try folder.write(StoredCloud(host: binding.destination.host, port: binding.destination.port, authority: binding.authority.pem))
     } catch {
       log.append(.error, source: "cloud", "the binding could not be written: \(error)")
-      throw .unavailable("The device could not keep the binding; bind it again.")
+      throw .notKept(error, "The device could not keep the binding; bind it again.")
     }
     state.withLockedValue { $0.binding = binding }
     use()

@@ -113,6 +113,8 @@ extension Device {
         log.append(.notice, source: "core", "a renewal of the LDevID certificate that was cut off is complete")
       }
     } catch {
+      // A storage that takes nothing now is no damage: what is there serves, and a later start ends the renewal.
+      if StorageFault(error) != nil { return log.append(.error, source: "core", "what a renewal left could not be settled: \(error)") }
       found.damage = (error as? StateDamage)?.sentence ?? (error as? SystemCallError)?.reason ?? "\(error)"
     }
   }

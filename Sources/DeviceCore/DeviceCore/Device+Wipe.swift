@@ -91,7 +91,7 @@ extension Device {
     do {
       try folder.erase()
     } catch {
-      throw .unavailable("What the owner left could not be destroyed: \(error).")
+      throw .notKept(error, "What the owner left could not be destroyed: \(error).")
     }
   }
 

@@ -241,7 +241,7 @@ final class Device: Sendable {
       try write()
     } catch {
       log.append(.error, source: "core", "the device's state could not be written: \(error)")
-      throw .unavailable("The device could not write its state; nothing has changed.")
+      throw .notKept(error, "The device could not write its state, and goes on as it was.")
     }
   }
 

@@ -19,6 +19,7 @@ struct DeviceServiceAdapter: DeviceService {
   let peerDesk: PeerDesk
   let auditDesk: AuditDesk
   let discoveryDesk: DiscoveryDesk
+  let storageHealth: StorageHealth
 
   func info() -> InfoDocument {
     let standing = device.standing
@@ -35,7 +36,7 @@ struct DeviceServiceAdapter: DeviceService {
       state: LifeCycleState(device.standing.phase), uptimeMilliseconds: BootClock.now_ms(), startCount: facts.startCount,
       startCause: facts.startCause.word, bootPhases: facts.phases.map(StatusDocument.Phase.init),
       network: StatusDocument.Network(facts, discovery: discoveryDesk.state),
-      rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), storage: StatusDocument.Storage(facts.storage),
+      rootOfTrust: StatusDocument.RootOfTrust(facts.rootOfTrust), storage: StatusDocument.Storage(facts.storage, storageHealth.current),
       memory: .init(residentBytes: residentMemory_bytes()),
       time: rfc3339(clock.now_s()))
   }

@@ -38,6 +38,7 @@ final class EventJournal: Sendable {
     case .grade(let grade): try? StreamEvent(name: "grade", identifier: nil, document: grade)
     case .cloud(let cloud): try? StreamEvent(name: "cloud", identifier: nil, document: cloud)
     case .claim(let claim): try? StreamEvent(name: "claim", identifier: nil, document: claim)
+    case .storage(let storage): try? StreamEvent(name: "storage", identifier: nil, document: storage)
     case .peer(let peer): try? StreamEvent(name: "peer", identifier: nil, document: peer)
     case .discovery(let discovery): try? StreamEvent(name: "discovery", identifier: nil, document: discovery)
     }

@@ -214,7 +214,7 @@ final class PeerDesk: Sendable {
     state.withLockedValue { $0.withdrawn }?()
     guard case .failure(let error) = written else { return }
     hub.log.append(.error, source: "peers", "the list of peers could not be written: \(error)")
-    throw .unavailable("The list of peers counts now, and could not be written: after the device's next start the former one would count. Tell it again.")
+    throw .notKept(error, "The list of peers counts now, and could not be written: after the device's next start the former one would count. Tell it again.")
   }
 
   func document() -> PeersDocument {

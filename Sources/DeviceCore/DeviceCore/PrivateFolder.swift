@@ -10,12 +10,14 @@ struct PrivateFolder: Sendable {
   let path: String
   /// Called after each step of a change, so that a test can look at what a cut at this moment would leave.
   var onStep: @Sendable () -> Void = {}
+  /// Hears of what could not be written; nil where the folder lies in memory.
+  var health: StorageHealth?
 
   /// nil where there is no such file.
   ///
   /// - Throws: `StateDamage` where it cannot be read as a `Document`; `SystemCallError`.
   func read<Document: Decodable>(_ type: Document.Type, _ name: String, as what: String) throws -> Document? {
-    guard let bytes = try AtomicFile.read(file(name), maximum_bytes: Self.documentMaximum_bytes) else { return nil }
+    guard let bytes = try read(name, maximum_bytes: Self.documentMaximum_bytes) else { return nil }
     do {
       return try jsonDocument(type, from: bytes)
     } catch {
@@ -23,8 +25,14 @@ struct PrivateFolder: Sendable {
     }
   }
 
+  func read(_ name: String, maximum_bytes: Int) throws(SystemCallError) -> [UInt8]? { try AtomicFile.read(file(name), maximum_bytes: maximum_bytes) }
+
   func write(_ document: some Encodable, _ name: String) throws {
-    try AtomicFile.replace(file(name), with: try jsonText(document), onStep: onStep)
+    try replace(name, with: try jsonText(document))
+  }
+
+  func replace(_ name: String, with content: [UInt8]) throws(SystemCallError) {
+    try kept { () throws(SystemCallError) in try AtomicFile.replace(file(name), with: content, onStep: onStep) }
   }
 
   func readKey(_ name: String) throws -> PrivateKey? {
@@ -36,12 +44,28 @@ struct PrivateFolder: Sendable {
     }
   }
 
-  func write(_ key: PrivateKey, _ name: String) throws { try AtomicFile.replace(file(name), with: try key.pem(), onStep: onStep) }
+  func write(_ key: PrivateKey, _ name: String) throws {
+    let pem = try key.pem()
+    try kept { () throws(SystemCallError) in try AtomicFile.replace(file(name), with: pem, onStep: onStep) }
+  }
 
-  func remove(_ name: String) throws { try AtomicFile.remove(file(name), onStep: onStep) }
+  func remove(_ name: String) throws {
+    try kept { () throws(SystemCallError) in try AtomicFile.remove(file(name), onStep: onStep) }
+  }
 
   /// Removes everything in it. A file system's own `lost+found`, which is its administrator's, stays.
-  func removeAll() throws { try AtomicFile.removeAll(in: path, except: ["lost+found"], onStep: onStep) }
+  func removeAll() throws {
+    try kept { () throws(SystemCallError) in try AtomicFile.removeAll(in: path, except: ["lost+found"], onStep: onStep) }
+  }
+
+  private func kept(_ change: () throws(SystemCallError) -> Void) throws(SystemCallError) {
+    do throws(SystemCallError) {
+      try change()
+    } catch {
+      health?.failed(error)
+      throw error
+    }
+  }
 
   /// Refuses a document of a version that this firmware does not know.
   func check(version: Int, is known: Int, of name: String) throws(StateDamage) {

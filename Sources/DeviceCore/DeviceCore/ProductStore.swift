@@ -1,5 +1,6 @@
 import Crypto
 import Foundations
+import NIOConcurrencyHelpers
 import NIOPosix
 public import Vault
 
@@ -9,26 +10,48 @@ public import Vault
 /// What a call changes is on the medium when it returns. Where the stored data is damaged every call throws what is wrong: the product decides what it
 /// does without; the device goes on. Nothing here waits on an event loop.
 public struct ProductStore: Sendable {
-  private let vault: Result<Vault, VaultError>
+  private let vault: NIOLockedValueBox<Result<Vault, VaultError>>
   private let threads: NIOThreadPool?
+  private let health: StorageHealth?
+  /// Opens it once more, where the medium failed.
+  private let reopen: @Sendable () -> Result<Vault, VaultError>
+
+  private init(
+    _ vault: Result<Vault, VaultError>, threads: NIOThreadPool?, health: StorageHealth?, reopen: @escaping @Sendable () -> Result<Vault, VaultError>
+  ) {
+    self.vault = NIOLockedValueBox(vault)
+    self.threads = threads
+    self.health = health
+    self.reopen = reopen
+  }
 
   /// A store that refuses everything: of a product that declares no kinds.
-  static let none = ProductStore(
-    vault: .failure(VaultError("kind-unknown", "this product declares nothing to keep: see ProductDescription.kinds")), threads: nil)
+  static let none = ProductStore(nothing, threads: nil, health: nil) { nothing }
+  private static let nothing = Result<Vault, VaultError>.failure(
+    VaultError("kind-unknown", "this product declares nothing to keep: see ProductDescription.kinds"))
 
   /// Opens the product's vault in the runtime's folder, made on first use together with its key.
   ///
-  /// - Parameter threads: for what waits for the medium.
+  /// - Parameters:
+  ///   - threads: for what waits for the medium.
+  ///   - health: hears of a medium that takes nothing.
   static func open(
-    folder: String, kinds: [VaultKind], threads: NIOThreadPool, clock: WallClock, log: DeviceLog
+    folder: String, kinds: [VaultKind], threads: NIOThreadPool, clock: WallClock, log: DeviceLog, health: StorageHealth? = nil
   ) async throws -> ProductStore {
     guard !kinds.isEmpty else { return .none }
-    let vault = try await threads.runIfActive { openVault(folder: folder, kinds: kinds, clock: clock) }
-    switch vault {
-    case .success(let vault): for finding in vault.findings { log.append(.warning, source: "vault", finding.sentence) }
-    case .failure(let error): log.append(.error, source: "vault", "the product's data cannot be used: \(error)")
+    let open: @Sendable () -> Result<Vault, VaultError> = { openVault(folder: folder, kinds: kinds, clock: clock, log: log) }
+    let vault = try await threads.runIfActive { open() }
+    if case .failure(let error) = vault {
+      log.append(.error, source: "vault", "the product's data cannot be used: \(error)")
+      health?.failed(error)
     }
-    return ProductStore(vault: vault, threads: threads)
+    return ProductStore(vault, threads: threads, health: health, reopen: open)
+  }
+
+  private static func openVault(folder: String, kinds: [VaultKind], clock: WallClock, log: DeviceLog) -> Result<Vault, VaultError> {
+    let vault = openVault(folder: folder, kinds: kinds, clock: clock)
+    if case .success(let vault) = vault { for finding in vault.findings { log.append(.warning, source: "vault", finding.sentence) } }
+    return vault
   }
 
   private static func openVault(folder: String, kinds: [VaultKind], clock: WallClock) -> Result<Vault, VaultError> {
@@ -63,12 +86,15 @@ public struct ProductStore: Sendable {
     }
   }
 
-  /// Whether there is data that cannot be used.
-  var isDamaged: Bool { if case .failure(let error) = vault { error.code != "kind-unknown" } else { false } }
+  /// Whether there is data that is not what was stored. A medium that takes nothing now is another matter.
+  var isDamaged: Bool {
+    guard case .failure(let error) = vault.withLockedValue({ $0 }) else { return false }
+    return error.code != "kind-unknown" && StorageFault(error) == nil
+  }
 
   /// Runs `body` where it may wait.
   private func run<Value: Sendable>(_ body: @escaping @Sendable (Vault) throws(VaultError) -> Value) async throws(VaultError) -> Value {
-    let vault = try vault.get()
+    let vault = try vault.withLockedValue { $0 }.get()
     guard let threads else { throw VaultError("vault-closed", "the runtime ends") }
     let result: Result<Value, VaultError>
     do {
@@ -76,6 +102,7 @@ public struct ProductStore: Sendable {
     } catch {
       throw VaultError("vault-closed", "the runtime ends", cause: error)
     }
+    if case .failure(let error) = result { health?.failed(error) }
     return try result.get()
   }
 
@@ -111,24 +138,45 @@ public struct ProductStore: Sendable {
 
   /// Each minute: what is past its life goes. Runs until it is cancelled.
   func keepHouse(_ log: DeviceLog) async {
-    guard case .success = vault else { return }
+    guard threads != nil else { return }
     var told: String?
     while !Task.isCancelled {
+      await openAgain(log)
       do throws(VaultError) {
         while try await run({ (vault) throws(VaultError) in try vault.maintain() }) {}
         told = nil
       } catch {
         // Once for each fault, not each minute.
-        if told != error.code { log.append(.warning, source: "vault", "the product's data could not be looked after: \(error)") }
+        if told != error.code, case .success = vault.withLockedValue({ $0 }) {
+          log.append(.warning, source: "vault", "the product's data could not be looked after: \(error)")
+        }
         told = error.code
       }
       try? await Task.sleep(for: .seconds(60))
     }
   }
 
+  /// What a medium that failed left, opened anew once the medium takes something again: a vault does not write on by itself after such a failure.
+  private func openAgain(_ log: DeviceLog) async {
+    guard let threads, health?.current == nil else { return }
+    let former = vault.withLockedValue { $0 }
+    switch former {
+    case .failure(let error): guard StorageFault(error) != nil else { return }
+    case .success(let vault): guard vault.obstacle != nil else { return }
+    }
+    let reopened = try? await threads.runIfActive {
+      // Closing writes nothing where there is an obstacle, and lets go of the file.
+      if case .success(let vault) = former { try? vault.close() }
+      return reopen()
+    }
+    guard let reopened else { return }
+    vault.withLockedValue { $0 = reopened }
+    if case .success(let vault) = reopened, vault.obstacle == nil { log.append(.notice, source: "vault", "the product's data can be written again") }
+  }
+
   /// At an orderly end.
   func close(_ log: DeviceLog) async {
-    guard case .success = vault else { return }
+    guard case .success = vault.withLockedValue({ $0 }) else { return }
     do throws(VaultError) {
       try await run { (vault) throws(VaultError) in try vault.close() }
     } catch {

@@ -9,31 +9,38 @@ import SupervisorLink
 /// by it at once.
 final class RevocationDesk: Sendable {
   private let device: Device
-  /// `revocations.pem` in the folder that a wipe empties.
-  private let file: String
+  /// The folder that a wipe empties.
+  private let folder: PrivateFolder
   private let supervisor: SupervisorClient
   private let log: DeviceLog
-  /// One list at a time.
-  private let isChanging = NIOLockedValueBox(false)
+  private struct State {
+    /// One list at a time.
+    var isChanging = false
+    /// The present list counts, and could not be written.
+    var isUnkept = false
+  }
+  private let state = NIOLockedValueBox(State())
   private let changed = NIOLockedValueBox<(@Sendable () -> Void)?>(nil)
 
+  private static let file = "revocations.pem"
   /// PEM is a third longer than the list itself.
   private static let fileMaximum_bytes = CertificateRevocationList.maximumDERBytes * 2
 
   /// Reads what the owner sent before.
-  init(device: Device, folder: String, supervisor: SupervisorClient, log: DeviceLog) {
+  init(device: Device, folder: PrivateFolder, supervisor: SupervisorClient, log: DeviceLog) {
     self.device = device
-    self.file = folder + "/revocations.pem"
+    self.folder = folder
     self.supervisor = supervisor
     self.log = log
     guard let owner = device.owner else { return }
     do {
-      guard let bytes = try AtomicFile.read(file, maximum_bytes: Self.fileMaximum_bytes) else { return }
+      guard let bytes = try folder.read(Self.file, maximum_bytes: Self.fileMaximum_bytes) else { return }
       let list = try CertificateRevocationList(pem: String(decoding: bytes, as: UTF8.self))
       try OwnerRevocations.check(list, owner: owner, after: nil)
       device.revocations.become(.list(list))
     } catch {
       device.revocations.become(.unreadable("\(error)"))
+      let file = folder.path + "/" + Self.file
       log.append(.error, source: "core", "\(file) cannot be read, so nobody of the owner is let in; wipe the device and claim it again: \(error)")
     }
   }
@@ -49,6 +56,7 @@ final class RevocationDesk: Sendable {
   /// The device has another owner, or none: whom the one before withdrew means nothing any more.
   func ownerChanged() {
     if let owner = device.owner, let list = device.revocations.list, list.refusal(issuer: owner) == nil { return }
+    state.withLockedValue { $0.isUnkept = false }
     device.revocations.become(.none)
   }
 
@@ -63,29 +71,31 @@ final class RevocationDesk: Sendable {
   }
 
   func put(_ request: RevocationsRequest, caller: String, serial: String?) async throws(Problem) -> RevocationsDocument {
-    let begins = isChanging.withLockedValue { isChanging in
-      defer { isChanging = true }
-      return !isChanging
+    let begins = state.withLockedValue { state in
+      defer { state.isChanging = true }
+      return !state.isChanging
     }
     guard begins else { throw .tooManyRequests("Another list is being taken; try again in a second.") }
-    defer { isChanging.withLockedValue { $0 = false } }
+    defer { state.withLockedValue { $0.isChanging = false } }
     let owner = device.owner
     let list = try check(request.list, serial: serial)
     // The supervisor first: one that knows more than the runtime harms nobody, and the same list is taken again.
     try await pin(list)
-    guard list != device.revocations.list else { return document() }
+    guard list != device.revocations.list || state.withLockedValue({ $0.isUnkept }) else { return document() }
     // A wipe may have come in between: nothing of this owner's is written after it.
     try device.beginOwned(by: owner)
     defer { device.end() }
-    do {
-      try AtomicFile.replace(file, with: Array(list.pem.utf8))
-    } catch {
-      log.append(.error, source: "core", "the revocation list could not be written: \(error)")
-      throw .unavailable("The device could not keep the list; send it again.")
-    }
+    let written = Result { try folder.replace(Self.file, with: Array(list.pem.utf8)) }
+    // Whom the owner withdraws is out at once, whatever the storage does.
     device.revocations.become(.list(list))
     log.append(.notice, source: "core", "\(caller) brought revocation list \(list.number): \(list.revoked.count) certificates are withdrawn")
     changed.withLockedValue { $0 }?()
+    if case .failure(let error) = written {
+      state.withLockedValue { $0.isUnkept = true }
+      log.append(.error, source: "core", "the revocation list could not be written: \(error)")
+      throw .notKept(error, "The list counts now, and could not be written: after the device's next start the one before would count. Send it again.")
+    }
+    state.withLockedValue { $0.isUnkept = false }
     return document()
   }
 

@@ -93,7 +93,8 @@ struct Runtime {
     try await inbox.waitForIntroduction(deadline_ms: Self.introductionDeadline_ms)
     checkLines(hub, log)
 
-    let stateFolder = StateFolder(path: configuration.stateFolder)
+    let storageHealth = StorageHealth(path: configuration.stateFolder, log: log, events: hub.events)
+    let stateFolder = StateFolder(path: configuration.stateFolder, health: storageHealth)
     let peerBook = PeerBook(folder: stateFolder.folder, log: log)
     let device = try await Device.load(
       identity: IdentityFolder(path: configuration.identityFolder), state: stateFolder, damage: hub.facts.storage.damage,
@@ -124,14 +125,14 @@ struct Runtime {
     device.onWipe(
       Device.Farewell(
         ask: { (await cloudLink.askForErasure(limit_ms: Self.erasure_ms)).map { $0 ? .confirmed : .unconfirmed } ?? .none }, takeBack: cloudLink.stay))
-    let revocationDesk = RevocationDesk(device: device, folder: configuration.stateFolder, supervisor: supervisor, log: log)
+    let revocationDesk = RevocationDesk(device: device, folder: stateFolder.folder, supervisor: supervisor, log: log)
     let peerRules = PeerRules(device: device.identifier, ports: configuration.peerPorts, allowsLoopback: configuration.variant == "host")
     let peerDesk = PeerDesk(book: peerBook, device: device, hub: hub, statements: statements, rules: peerRules, group: group, clock: clock)
     defer { peerDesk.stop() }
     let discoveryDesk = try await startDiscovery(device, hub)
     let service = DeviceServiceAdapter(
       device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
-      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk, discoveryDesk: discoveryDesk)
+      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk, discoveryDesk: discoveryDesk, storageHealth: storageHealth)
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,
@@ -171,7 +172,7 @@ struct Runtime {
       auditDesk.note(AuditEvent(.credentialRenewed))
     }
     let store = try await ProductStore.open(
-      folder: configuration.stateFolder, kinds: product.description.kinds, threads: storageThreads, clock: clock, log: log)
+      folder: configuration.stateFolder, kinds: product.description.kinds, threads: storageThreads, clock: clock, log: log, health: storageHealth)
     let addressClient = try await startAddressClient(device.identifier, supervisor, inbox, hub)
     let address = try await listener.start(host: configuration.host, port: configuration.port)
     log.append(.notice, source: "core", "serving \(address)")
@@ -187,6 +188,10 @@ struct Runtime {
           ProductContext(
             hub: hub, sensors: sensors, phase: { device.standing.phase }, gradeNow: { grades.grade }, store: store,
             peersNow: { peerDesk.readings() }))
+      }
+      tasks.addTask {
+        await storageHealth.watch(on: storageThreads)
+        return nil
       }
       tasks.addTask {
         await store.keepHouse(log)

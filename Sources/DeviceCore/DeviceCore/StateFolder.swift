@@ -28,7 +28,9 @@ struct StateFolder: Sendable {
 
   let folder: PrivateFolder
 
-  init(path: String, onStep: @escaping @Sendable () -> Void = {}) { folder = PrivateFolder(path: path, onStep: onStep) }
+  init(path: String, onStep: @escaping @Sendable () -> Void = {}, health: StorageHealth? = nil) {
+    folder = PrivateFolder(path: path, onStep: onStep, health: health)
+  }
 
   func readOwner() throws -> StoredOwner? {
     guard let stored = try folder.read(StoredOwner.self, Self.owner, as: "the device's owner") else { return nil }

@@ -12,7 +12,7 @@ extension StorageReport {
 }
 
 extension StatusDocument.Storage {
-  init(_ report: StorageReport) {
+  init(_ report: StorageReport, _ health: StorageHealth.State?) {
     let state =
       switch report.state {
       case .volatile: "volatile"
@@ -22,6 +22,7 @@ extension StatusDocument.Storage {
       }
     self.init(
       state: state, cipher: report.cipher.isEmpty ? nil : report.cipher, rootOfTrust: report.rootOfTrust.word,
-      reason: report.reason.isEmpty ? nil : report.reason)
+      reason: report.reason.isEmpty ? nil : report.reason,
+      fault: health.map { Fault(code: $0.fault.rawValue, reason: $0.fault.reason, uptimeMilliseconds: $0.since_ms) })
   }
 }

@@ -17,8 +17,11 @@ public enum AtomicFile {
   /// Removes the file, where there is one, and waits until that is on the medium. `onStep` as above.
   public static func remove(_ path: String, onStep: () -> Void = {}) throws(SystemCallError) {
     guard unlink(path) == 0 else {
-      if errno == ENOENT { return }
-      throw SystemCallError("unlink", number: errno, subject: path)
+      let fault = errno
+      // A file system that is read-only says so before it looks.
+      var status = stat()
+      if fault == ENOENT || (fault == EROFS && lstat(path, &status) != 0 && errno == ENOENT) { return }
+      throw SystemCallError("unlink", number: fault, subject: path)
     }
     onStep()
     try synchroniseFolder(of: path)
@@ -147,7 +150,11 @@ public enum AtomicFile {
     }
     close(number)
     onStep()
-    guard rename(incoming, path) == 0 else { throw SystemCallError("rename", number: errno, subject: path) }
+    guard rename(incoming, path) == 0 else {
+      let fault = errno
+      unlink(incoming)
+      throw SystemCallError("rename", number: fault, subject: path)
+    }
     onStep()
     // The new name itself lies in the folder.
     try synchroniseFolder(of: path)

@@ -116,12 +116,31 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     public var rootOfTrust: String
     /// Why it is not open.
     public var reason: String?
+    /// Why nothing can be kept now; absent while all is well.
+    public var fault: Fault?
 
-    public init(state: String, cipher: String? = nil, rootOfTrust: String, reason: String? = nil) {
+    /// Of a storage that is there and takes nothing.
+    public struct Fault: Codable, Sendable, Equatable {
+      /// `storage-full`, `storage-read-only` or `storage-failing`.
+      public var code: String
+      /// What can be done.
+      public var reason: String
+      /// Since when, milliseconds since the kernel started.
+      public var uptimeMilliseconds: UInt64
+
+      public init(code: String, reason: String, uptimeMilliseconds: UInt64) {
+        self.code = code
+        self.reason = reason
+        self.uptimeMilliseconds = uptimeMilliseconds
+      }
+    }
+
+    public init(state: String, cipher: String? = nil, rootOfTrust: String, reason: String? = nil, fault: Fault? = nil) {
       self.state = state
       self.cipher = cipher
       self.rootOfTrust = rootOfTrust
       self.reason = reason
+      self.fault = fault
     }
   }
   public struct Memory: Codable, Sendable, Equatable {

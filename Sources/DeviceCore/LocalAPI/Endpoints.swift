@@ -58,30 +58,30 @@ let endpointTable: [Endpoint] = [
   Endpoint(
     operation: .postRelease, method: "POST", path: "/v1/guard/release", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
   Endpoint(operation: .getCloud, method: "GET", path: "/v1/cloud", roles: people),
-  Endpoint(operation: .putCloud, method: "PUT", path: "/v1/cloud", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+  Endpoint(operation: .putCloud, method: "PUT", path: "/v1/cloud", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503, 507]),
   Endpoint(operation: .getRevocations, method: "GET", path: "/v1/revocations", roles: [.admin]),
   Endpoint(
-    operation: .putRevocations, method: "PUT", path: "/v1/revocations", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+    operation: .putRevocations, method: "PUT", path: "/v1/revocations", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503, 507]),
   Endpoint(operation: .getAudit, method: "GET", path: "/v1/audit", roles: [.admin], parameters: ["after"], statuses: [404, 409, 429, 503]),
-  Endpoint(operation: .putAudit, method: "PUT", path: "/v1/audit", roles: [.admin], takesBody: true, statuses: [409, 503]),
+  Endpoint(operation: .putAudit, method: "PUT", path: "/v1/audit", roles: [.admin], takesBody: true, statuses: [409, 503, 507]),
   Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
   Endpoint(
-    operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503]),
+    operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503, 507]),
   Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], isBound: true, statuses: [409, 503]),
   Endpoint(
-    operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, isBound: true, statuses: [409, 422, 429, 503]),
+    operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, isBound: true, statuses: [409, 422, 429, 503, 507]),
   // The seller shows it, and the buyer looks for it before a claim: neither has another role then.
   Endpoint(operation: .getReceipt, method: "GET", path: "/v1/receipt", roles: people.union([.claimant]), statuses: [404]),
   Endpoint(operation: .getCredential, method: "GET", path: "/v1/credential", roles: people, statuses: [409]),
   Endpoint(operation: .postRenewal, method: "POST", path: "/v1/credential/renewal", roles: [.admin], isBound: true, statuses: [409, 503]),
   Endpoint(
-    operation: .putRenewal, method: "PUT", path: "/v1/credential/renewal", roles: [.admin], takesBody: true, statuses: [409, 422, 503]),
-  Endpoint(operation: .postTransfer, method: "POST", path: "/v1/transfer", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+    operation: .putRenewal, method: "PUT", path: "/v1/credential/renewal", roles: [.admin], takesBody: true, statuses: [409, 422, 503, 507]),
+  Endpoint(operation: .postTransfer, method: "POST", path: "/v1/transfer", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503, 507]),
   Endpoint(operation: .getPeers, method: "GET", path: "/v1/peers", roles: people),
   Endpoint(
-    operation: .putPeer, method: "PUT", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503]),
+    operation: .putPeer, method: "PUT", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503, 507]),
   Endpoint(
-    operation: .deletePeer, method: "DELETE", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503]),
+    operation: .deletePeer, method: "DELETE", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503, 507]),
   Endpoint(
     operation: .getPeerHello, method: "GET", path: "/v1/peer/hello", roles: [.peer], parameters: ["versions", "capabilities"], statuses: [409]),
   Endpoint(operation: .getPeerReading, method: "GET", path: "/v1/peer/readings/{name}", roles: [.peer], statuses: [404]),

@@ -59,7 +59,22 @@ public struct ClaimEventDocument: Codable, Sendable, Equatable {
   }
 }
 
-/// One thing that happened: exactly one of `input`, `grade`, `cloud`, `claim`, `peer` and `discovery` is there, as `kind` says.
+/// The storage does not take what is to be kept, or takes it again; also the data of the stream event `storage`.
+public struct StorageEventDocument: Codable, Sendable, Equatable {
+  /// `storage-full`, `storage-read-only` or `storage-failing`, as the answers that tell of it have for their code; then `storage-writable`.
+  public var state: String
+  /// What can be done, where it is a fault.
+  public var reason: String?
+  public var uptimeMilliseconds: UInt64
+
+  public init(state: String, reason: String?, uptimeMilliseconds: UInt64) {
+    self.state = state
+    self.reason = reason
+    self.uptimeMilliseconds = uptimeMilliseconds
+  }
+}
+
+/// One thing that happened: exactly one of `input`, `grade`, `cloud`, `claim`, `storage`, `peer` and `discovery` is there, as `kind` says.
 public struct EventDocument: Codable, Sendable, Equatable {
   /// What happened.
   public enum Happening: Sendable, Equatable {
@@ -67,6 +82,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case grade(GradeEventDocument)
     case cloud(CloudEventDocument)
     case claim(ClaimEventDocument)
+    case storage(StorageEventDocument)
     case peer(PeerEventDocument)
     case discovery(DiscoveryEventDocument)
   }
@@ -79,6 +95,7 @@ public struct EventDocument: Codable, Sendable, Equatable {
   public var grade: GradeEventDocument?
   public var cloud: CloudEventDocument?
   public var claim: ClaimEventDocument?
+  public var storage: StorageEventDocument?
   public var peer: PeerEventDocument?
   public var discovery: DiscoveryEventDocument?
 
@@ -98,6 +115,9 @@ public struct EventDocument: Codable, Sendable, Equatable {
     case .claim(let claim):
       kind = "claim"
       self.claim = claim
+    case .storage(let storage):
+      kind = "storage"
+      self.storage = storage
     case .peer(let peer):
       kind = "peer"
       self.peer = peer

@@ -141,6 +141,11 @@ extension Problem {
     Problem(
       status: 503, code: "restarting", title: "The device restarts", detail: "The device was wiped, and restarts; try again in a moment.", retryAfter_s: 10)
   }
+  /// 507 (RFC 4918 section 11.5) where the storage is full, else 503: what was sent cannot be kept.
+  public static func storage(isFull: Bool, code: String, _ detail: String) -> Problem {
+    Problem(
+      status: isFull ? 507 : 503, code: code, title: isFull ? "The device's storage is full" : "The device's storage cannot be written", detail: detail)
+  }
   /// 503: for now only; the log tells more.
   public static func unavailable(_ detail: String) -> Problem {
     Problem(status: 503, code: "unavailable", title: "The device cannot do this now", detail: detail)

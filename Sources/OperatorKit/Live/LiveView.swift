@@ -107,8 +107,8 @@ public struct LiveView: Sendable {
     case .cloud(let change):
       cloud?.state = change.state
       cloud?.error = change.code.map { .init(code: $0, reason: change.reason ?? "") }
-    // The picture shows no claims.
-    case .claim: break
+    // The picture shows no claims; what the storage does is in the line, and in the next status.
+    case .claim, .storage: break
     // Nothing of a peer stands in the view but the line itself.
     case .peer: break
     // The next status says it.

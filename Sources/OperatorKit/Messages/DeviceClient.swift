@@ -48,6 +48,7 @@ public struct DeviceClient {
       case "grade": try await each(.grade(try read(GradeEvent.self, event, request)))
       case "cloud": try await each(.cloud(try read(CloudEvent.self, event, request)))
       case "claim": try await each(.claim(try read(ClaimEvent.self, event, request)))
+      case "storage": try await each(.storage(try read(StorageEvent.self, event, request)))
       case "peer": try await each(.peer(try read(PeerEvent.self, event, request)))
       case "discovery": try await each(.discovery(try read(DiscoveryEvent.self, event, request)))
       default: true

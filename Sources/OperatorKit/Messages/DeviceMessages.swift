@@ -63,6 +63,17 @@ public struct DeviceStatus: Codable, Equatable, Sendable {
     public var rootOfTrust: String
     /// Why it is not open.
     public var reason: String?
+    /// Why nothing can be kept now.
+    public var fault: Fault?
+
+    public struct Fault: Codable, Equatable, Sendable {
+      /// `storage-full`, `storage-read-only` or `storage-failing`.
+      public var code: String
+      /// What can be done.
+      public var reason: String
+      /// Since when, milliseconds since the device's kernel started.
+      public var uptimeMilliseconds: UInt64
+    }
   }
   public struct Memory: Codable, Equatable, Sendable {
     public var residentBytes: UInt64

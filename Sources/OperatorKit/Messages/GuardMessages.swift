@@ -56,7 +56,17 @@ public struct CloudEvent: Codable, Equatable, Sendable {
   public var uptimeMilliseconds: UInt64?
 }
 
-/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim`, `peer` and `discovery` the one that `kind` names is there.
+/// The device's storage takes nothing, or takes what is to be kept again.
+public struct StorageEvent: Codable, Equatable, Sendable {
+  /// `storage-full`, `storage-read-only`, `storage-failing` or `storage-writable`.
+  public var state: String
+  /// What can be done.
+  public var reason: String?
+  /// Milliseconds since the device's kernel started.
+  public var uptimeMilliseconds: UInt64?
+}
+
+/// One event of the device, as `GET /v1/events` lists it. Of `input`, `grade`, `cloud`, `claim`, `storage`, `peer` and `discovery` the one that `kind` names is there.
 public struct EventRecord: Codable, Equatable, Sendable {
   public var sequence: UInt64
   public var uptimeMilliseconds: UInt64
@@ -65,6 +75,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
   public var grade: GradeEvent?
   public var cloud: CloudEvent?
   public var claim: ClaimEvent?
+  public var storage: StorageEvent?
   public var peer: PeerEvent?
   public var discovery: DiscoveryEvent?
 
@@ -75,6 +86,7 @@ public struct EventRecord: Codable, Equatable, Sendable {
     case "grade": grade.map { .grade($0) }
     case "cloud": cloud.map { .cloud($0) }
     case "claim": claim.map { .claim($0) }
+    case "storage": storage.map { .storage($0) }
     case "peer": peer.map { .peer($0) }
     case "discovery": discovery.map { .discovery($0) }
     default: nil
@@ -94,10 +106,11 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
   case grade(GradeEvent)
   case cloud(CloudEvent)
   case claim(ClaimEvent)
+  case storage(StorageEvent)
   case peer(PeerEvent)
   case discovery(DiscoveryEvent)
 
-  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, peer, discovery }
+  private enum Field: String, CodingKey { case kind, input, grade, cloud, claim, storage, peer, discovery }
 
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Field.self)
@@ -114,6 +127,9 @@ public enum DeviceEvent: Encodable, Equatable, Sendable {
     case .claim(let claim):
       try fields.encode("claim", forKey: .kind)
       try fields.encode(claim, forKey: .claim)
+    case .storage(let storage):
+      try fields.encode("storage", forKey: .kind)
+      try fields.encode(storage, forKey: .storage)
     case .peer(let peer):
       try fields.encode("peer", forKey: .kind)
       try fields.encode(peer, forKey: .peer)

@@ -75,6 +75,10 @@ extension Sheet {
       "claim: \(printable(claim.outcome))\(claim.failures > 0 ? ", \(claim.failures) wrong proofs in a row, the next one is looked at in \(claim.waitMilliseconds / 1_000) s" : "")"
     case .cloud(let change):
       "cloud is \(printable(change.state))\(change.code.map { " (\(printable($0))\(change.reason.map { ": \(printable($0))" } ?? ""))" } ?? "")"
+    case .storage(let change):
+      change.state == "storage-writable"
+        ? "the storage takes what is to be kept again"
+        : "nothing can be kept (\(printable(change.state))\(change.reason.map { ": \(printable($0))" } ?? ""))"
     case .peer(let change): peer(change)
     case .discovery(let change): "discovery is \(printable(change.state))"
     }

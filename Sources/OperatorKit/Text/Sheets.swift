@@ -28,6 +28,7 @@ public enum Sheet {
     var storage = printable(status.storage.state)
     if let cipher = status.storage.cipher { storage += ", \(printable(cipher)), keys by \(printable(status.storage.rootOfTrust))" }
     if let reason = status.storage.reason { storage += ": \(printable(reason))" }
+    if let fault = status.storage.fault { storage += "; nothing can be kept (\(printable(fault.code))): \(printable(fault.reason))" }
     var lines = table([
       ["state", printable(status.state)],
       [

@@ -1,5 +1,6 @@
 // The few C lines that Swift cannot say: system calls that Swift hides (fork), variadic calls, and macros.
 #pragma once
+#include "files.h"
 #include "linuxboard.h"
 #include "process.h"
 #include "resolver.h"

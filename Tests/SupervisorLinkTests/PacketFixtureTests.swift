@@ -104,6 +104,8 @@ struct PacketFixtureTests {
     try expect("01 91 00112233445566778899 09 40 01 02 05 6f776e6564", .audit(device: device, AuditEvent(.serving, .word(AuditWord("owned")))))
     // kind 92 export of the audit log: request 18
     try expect("01 92 00000012", .exportAudit(request: 18))
+    // kind 98 new storage: request 19
+    try expect("01 98 00000013", .remakeStorage(request: 19))
     // An event of another's kind (2, shutdown) is not the runtime's.
     #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 91 00112233445566778899 02 02 00")) }
   }

@@ -87,7 +87,7 @@ extension SeededGenerator {
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<16, using: &self) {
+    switch Int.random(in: 0..<17, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -114,6 +114,7 @@ extension SeededGenerator {
       return .audit(device: bytes(10...10), AuditEvent(kind, .word(word), .number(number64()), .word(word), .word(word)))
     case 13: return .exportAudit(request: number32())
     case 14: return .commitIdentity(request: number32())
+    case 15: return .remakeStorage(request: number32())
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }

@@ -57,6 +57,8 @@ final class Device: Sendable {
     var identityEpoch: UInt64?
     /// What the storage's keys are sealed with, in the word of the API.
     var rootOfTrust = "none"
+    /// Whether the storage beneath is damaged or locked: then nothing can be kept until it was made anew.
+    var isStorageLost = false
     /// A clock that never goes back, in milliseconds.
     var now_ms: @Sendable () -> UInt64 = BootClock.now_ms
   }

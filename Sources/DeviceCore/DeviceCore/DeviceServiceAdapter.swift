@@ -105,6 +105,11 @@ struct DeviceServiceAdapter: DeviceService {
     return lifeCycle()
   }
 
+  func remakeStorage() async throws(Problem) -> LifeCycleDocument {
+    try await device.remakeStorage { () async throws(Problem) in try await statements.askForRemake() }
+    return lifeCycle()
+  }
+
   func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument { try device.claimOffer(binding: binding) }
 
   func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {

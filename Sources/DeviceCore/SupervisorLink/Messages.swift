@@ -300,6 +300,9 @@ public enum RuntimeMessage: Hashable, Sendable {
   /// Somebody proved the label of a device that the supervisor knows an owner of: may it be wiped? Done only shortly after the button was pressed, as
   /// it saw it; the machine restarts soon after that, and with it goes the pinned owner.
   case wipeByLabel(request: UInt32)
+  /// A station asks to have a damaged or locked storage made anew. Done only shortly after the button was pressed, as the supervisor saw it; the machine restarts
+  /// soon after that, and is blank.
+  case remakeStorage(request: UInt32)
   /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
   case revocations(request: UInt32, [UInt8])
   /// Keep what lies in the identity folder now. Done is answered when it is durable, or at once where nothing outlives this boot.

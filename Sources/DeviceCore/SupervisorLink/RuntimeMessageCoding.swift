@@ -75,6 +75,10 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: RuntimeKind.wipeByLabel.rawValue)
       writer.uint32(request)
       return writer.packet()
+    case .remakeStorage(let request):
+      var writer = PacketWriter(kind: RuntimeKind.remakeStorage.rawValue)
+      writer.uint32(request)
+      return writer.packet()
     case .revocations(let request, let list):
       var writer = PacketWriter(kind: RuntimeKind.revocations.rawValue)
       writer.uint32(request)
@@ -149,6 +153,8 @@ extension SupervisorPacket {
       return .destinationAddresses(request: try reader.uint32("request"), try reader.addresses("addresses"))
     case .wipeByLabel:
       return .wipeByLabel(request: try reader.uint32("request"))
+    case .remakeStorage:
+      return .remakeStorage(request: try reader.uint32("request"))
     case .revocations:
       return .revocations(request: try reader.uint32("request"), try reader.longBytes("list", maximum: maximumRevocationsBytes))
     case .commitIdentity:

@@ -36,6 +36,7 @@ public enum SupervisorPacket {
     case commitIdentity = 0x90
     case audit = 0x91
     case exportAudit
+    case remakeStorage = 0x98
   }
 
   /// `text` cut to at most `maximum` bytes of UTF-8, never inside a Unicode scalar.

@@ -147,7 +147,7 @@ var targets: [Target] = [
     path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
-  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi", "COpenSSL"] + (onDevice ? ["CTss2"] : [])),
+  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi", "COpenSSL", "Audit"] + (onDevice ? ["CTss2"] : [])),
   tests("Product", ["DeviceCore", "LocalAPI", "SupervisorLink", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 

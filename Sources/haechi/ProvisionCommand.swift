@@ -16,6 +16,9 @@ struct Provision: HaechiCommand {
       A line: with --ledger, many devices are provisioned in one run. --device may be repeated, --devices names a file of addresses, \
       and --count N takes N devices one after the other at one address. The ledger is only added to; a run that was cut off is simply \
       started again. The ledger holds no code.
+
+      A damaged device whose storage is damaged or locked can keep no identity. With --remake its storage is made anew first: somebody presses the button at \
+      the device, everything that lay there is gone, it restarts blank, and is provisioned as a new device, with a label of its own.
       """)
 
   @Option(
@@ -39,6 +42,8 @@ struct Provision: HaechiCommand {
     name: .long,
     help: ArgumentHelp("The maker's object identifier for the model of the hardware (hwType).", discussion: "Default: Haechi's own.", valueName: "oid"))
   var hardwareType: String?
+  @Flag(name: .long, help: "Make the storage of a damaged device anew first; everything on it is gone.")
+  var remake = false
   @Option(name: .long, help: ArgumentHelp("A line: the ledger, .csv or .json (an object a line).", valueName: "file"))
   var ledger: String?
   @Option(name: .long, help: ArgumentHelp("A line: how devices are numbered.", valueName: "text"))
@@ -58,6 +63,7 @@ struct Provision: HaechiCommand {
     if ledger == nil {
       guard device.count <= 1, devices == nil, count == nil else { throw ValidationError("Several devices make a line, and a line needs --ledger FILE.") }
     } else {
+      guard !remake else { throw ValidationError("A line takes blank devices; --remake is for one device, with somebody at its button.") }
       guard serialNumber == nil else { throw ValidationError("A line numbers its devices by --serial-pattern; --serial-number is for one device.") }
       guard device.isEmpty || devices == nil else { throw ValidationError("Name the devices by --device or by --devices, not by both.") }
       if let count {
@@ -72,7 +78,9 @@ struct Provision: HaechiCommand {
     if let ledger { return try await line(ledger, home) }
     let provisioning = try Provisioning(
       home: home, stationFolder: station ?? home.makerFolder, labelsFolder: labels, hardwareType: hardwareType)
-    let done = try await provisioning.run(endpoint: try Endpoint(device.first ?? "127.0.0.1:8443"), serialNumber: serialNumber)
+    let done = try await provisioning.run(
+      endpoint: try Endpoint(device.first ?? "127.0.0.1:8443"), serialNumber: serialNumber, remakes: remake,
+      tell: { Terminal.standardError.line(Sheet.remake($0)) })
     try show(
       done, json: common.json,
       [

@@ -1,5 +1,6 @@
 """A booted image as an evaluator meets it: a network port, a serial line, a disk, a power switch."""
 
+import errno
 import json
 import os
 import re
@@ -58,6 +59,7 @@ class Machine:
         serial_on_stdio: bool = False,
         device: Path | None = None,
         log_writes: Path | None = None,
+        disk: str = "good",
         port: int | None = None,
         extra: tuple[str, ...] = (),
     ):
@@ -76,6 +78,7 @@ class Machine:
         command += ["--monitor", str(self.monitor)]
         command += ["--tpm"] if tpm else []
         command += ["--log-writes", str(log_writes)] if log_writes else []
+        command += ["--disk", disk] if disk != "good" else []
         command += ["--mem", str(mem)] if mem else []
         command += ["--net", net] if net else ["--hostfwd-port", str(self.port)]
         command += ["--serial", "stdio" if serial_on_stdio else str(self.serial_file)]
@@ -202,6 +205,22 @@ class Machine:
                 while "event" in (answer := json.loads(stream.readline())):
                     pass
             return answer
+
+    def break_disk(self, *operations: str):
+        """From now on these operations of the disk (`read`, `write`, `flush`, …) fail; none: it is whole again. It was started with disk="faulty"."""
+        beneath = "disk-file"
+        if operations:
+            rules = [{"event": "none", "iotype": operation, "errno": errno.EIO} for operation in operations]
+            self.must("blockdev-add", driver="blkdebug", **{"node-name": "disk-faults", "image": "disk-file", "inject-error": rules})
+            beneath = "disk-faults"
+        self.must("blockdev-reopen", options=[{"driver": "raw", "node-name": "disk0", "file": beneath}])
+        if not operations:
+            self.must("blockdev-del", **{"node-name": "disk-faults"})
+
+    def must(self, execute: str, **arguments):
+        answer = self.qmp(execute, **arguments)
+        if "return" not in answer:
+            raise AssertionError(f"{execute}: {answer}")
 
     def listens(self) -> bool:
         """Whether TLS is spoken at the port: QEMU itself accepts the connection, so only an answer counts."""

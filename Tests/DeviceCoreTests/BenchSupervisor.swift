@@ -27,6 +27,7 @@ actor BenchSupervisor {
   private var statementOutcome = RequestOutcome.done
   private var pinOutcome = RequestOutcome.done
   private var wipeOutcome = RequestOutcome.done
+  private var remakeOutcome = RequestOutcome.notPermitted
   private(set) var wipesAsked = 0
   private var revocationOutcome = RequestOutcome.done
   private(set) var moved: [(from: PeerDestinations.Destination, to: NetworkAddress)] = []
@@ -98,6 +99,7 @@ actor BenchSupervisor {
     send(.answer(request: request, statementOutcome))
   }
   func answerPins(with outcome: RequestOutcome) { pinOutcome = outcome }
+  func answerRemakes(with outcome: RequestOutcome) { remakeOutcome = outcome }
   func answerWipes(with outcome: RequestOutcome) { wipeOutcome = outcome }
   /// Presses the button, and lets it go.
   func press() {
@@ -187,6 +189,7 @@ actor BenchSupervisor {
     case .allowWipe(let request):
       wipesAsked += 1
       send(.answer(request: request, wipeOutcome))
+    case .remakeStorage(let request): send(.answer(request: request, remakeOutcome))
     case .revocations(let request, let list):
       revocations.append(list)
       send(.answer(request: request, revocationOutcome))

@@ -314,6 +314,37 @@ import Testing
     #expect(identity.read("device.key") == nil)
   }
 
+  @Test func aStorageThatIsLostIsMadeAnewBeforeAnythingIsKept() async throws {
+    let device = try await Device.load(
+      identity: IdentityFolder(path: identity.path), state: StateFolder(path: folder.path), damage: "the partition ident is an older copy",
+      maker: maker.authority, clock: testClock, log: DeviceLog(), grades: grades, surroundings: Device.Surroundings(isStorageLost: true))
+    #expect(await code { _ = try device.provisioningRequest() } == "storage-lost")
+    #expect(await code { try await device.provision(serialNumber: "X", chainPEM: "", label: label.document, connection: 1) } == "storage-lost")
+    let asked = Told()
+    #expect(
+      await code {
+        try await device.remakeStorage { () async throws(Problem) in
+          asked.add(1)
+          throw .presenceNeeded("Press it.")
+        }
+      } == "presence-needed")
+    #expect(await code { try await device.remakeStorage { asked.add(2) } } == nil)
+    // It restarts: nothing of its life changes any more.
+    #expect(await code { try await device.remakeStorage { asked.add(3) } } == "restarting")
+    #expect(asked.connections == [1, 2])
+    #expect(identity.contents().isEmpty && folder.contents().isEmpty)
+  }
+
+  @Test func aStorageThatIsWholeIsNotMadeAnew() async throws {
+    let device = try await load()
+    #expect(await code { try await device.remakeStorage { Issue.record("asked for a blank device") } } == "life-cycle-state")
+    try await provision(device)
+    identity.write("x", to: "identity.json")
+    let damaged = try await load()
+    #expect(damaged.standing.phase == .damaged)
+    #expect(await code { try await damaged.remakeStorage { Issue.record("asked for a storage that is whole") } } == "storage-whole")
+  }
+
   @Test func aChangeIsTold() async throws {
     let device = try await load()
     let told = Told()

@@ -4,7 +4,7 @@ import Foundations
 ///
 /// The tests hand it over in a file `stolen` of the runtime's state folder, because Swift keeps one module's memory from another: lines of
 /// `key=value`, with `device`, `event`, `nonce`, `certificate` (an admin's, DER), and of a release that the owner once signed `old-event`,
-/// `old-nonce`, `old-signature`. Values are hexadecimal but for the events. What is missing is zeros.
+/// `old-nonce`, `old-signature`; and `attempt`, where the button is to try that one and not the next. Values are hexadecimal but for the events and `attempt`. What is missing is zeros.
 struct StolenFacts {
   let device: String
   let event: UInt64
@@ -13,6 +13,7 @@ struct StolenFacts {
   let oldEvent: UInt64
   let oldNonce: [UInt8]
   let oldSignature: [UInt8]
+  let attempt: Int?
 
   static func read() -> StolenFacts {
     // The state folder is one of the arguments that the supervisor gave.
@@ -40,5 +41,6 @@ struct StolenFacts {
     oldEvent = values["old-event"].flatMap { UInt64($0) } ?? 0
     oldNonce = octets("old-nonce", or: 32)
     oldSignature = octets("old-signature", or: 64)
+    attempt = values["attempt"].flatMap { Int($0) }
   }
 }

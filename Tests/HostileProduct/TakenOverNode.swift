@@ -43,12 +43,13 @@ public struct TakenOverNode: Product {
     var presses = 0
     for await event in device.inputs where event.name == "button" && event.isActive && device.lifeCycle == .owned {
       presses += 1
-      for line in await attempt(presses, device) { device.log(.warning, "attack \(presses): \(line)") }
-      device.log(.warning, "attack \(presses): done")
+      let number = StolenFacts.read().attempt ?? presses
+      for line in await attempt(number, device) { device.log(.warning, "attack \(number): \(line)") }
+      device.log(.warning, "attack \(number): done")
     }
   }
 
-  /// One thing after the other, in this order; further presses try the first again.
+  /// One thing after the other, in this order, or the one that the test names; further presses try the first again.
   private func attempt(_ press: Int, _ device: ProductContext) async -> [String] {
     switch press {
     case 2: return await LinkAttempts().lowerGrade(StolenFacts.read())
@@ -63,6 +64,7 @@ public struct TakenOverNode: Product {
         return ["relay on: \(error.code)"]
       }
     case 7: return LinkAttempts().inventMessage()
+    case 8: return FillAttempt.run()
     default: return NetworkAttempts.undeclared()
     }
   }

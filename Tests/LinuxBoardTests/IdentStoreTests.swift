@@ -65,6 +65,19 @@ struct IdentStoreTests {
     #expect(try open().content == content("later"))
   }
 
+  /// One that is there and not counted may be there only until the power goes.
+  @Test func aRecordIsWrittenOnceMoreBeforeItIsCounted() throws {
+    try open().commit(content("before"))
+    let counted = root.counters[.identGeneration]
+    root.left = 0
+    #expect(throws: BoardError.self) { try open().commit(content("after")) }
+    let uncounted = try image()
+    #expect(throws: BoardError.self) { _ = try open() }
+    #expect(try image() != uncounted && root.counters[.identGeneration] == counted)
+    root.left = .max
+    #expect(try open().content == content("after"))
+  }
+
   @Test func aRecordThatIsTornLeavesTheOneBefore() throws {
     try open().commit(content("before"))
     let before = try image()
@@ -90,6 +103,49 @@ struct IdentStoreTests {
     try restore(blank)
     #expect(refusal() == "storage-damaged")
   }
+
+  @Test func aStoreThatIsLostIsMadeAnewAndNothingOfBeforeOpens() throws {
+    try open().commit(content("before"))
+    let old = try image()
+    let epoch = try #require(root.counters[.identityEpoch])
+    try restore([UInt8](repeating: 0x5a, count: 4_096))
+    #expect(refusal() == "storage-damaged")
+    try IdentStore.remake(folder.partition(), root: root)
+    #expect(try open().content == IdentContent())
+    #expect(try #require(root.counters[.identityEpoch]) > epoch)
+    try open().commit(content("new"))
+    #expect(try open().content == content("new"))
+    // The whole partition of before, and each of its records under the new key.
+    let new = try image()
+    try restore(old)
+    #expect(refusal() == "storage-damaged")
+    try restore(Array(new.prefix(1 << 20) + old.dropFirst(1 << 20)))
+    #expect(refusal() == "storage-damaged")
+  }
+
+  @Test func aCutAnywhereInMakingItAnewIsDamageOrAnEmptyStore() throws {
+    for isKnown in [true, false] {
+      for steps in 0..<3 {
+        let folder = StorageFolder()
+        let root = FakeRoot()
+        try IdentStore.open(try folder.partition(), root: root).commit(content("before"))
+        if !isKnown {
+          // Another root of trust, which knows no device.
+          root.identity = 2
+          root.counters = [:]
+        }
+        root.left = steps
+        #expect(throws: BoardError.self) { try IdentStore.remake(try folder.partition(), root: root) }
+        root.left = .max
+        do throws(BoardError) {
+          #expect(try IdentStore.open(partition(folder), root: root).content == IdentContent(), "known \(isKnown), \(steps) steps")
+        } catch { #expect(error.code == "storage-damaged", "known \(isKnown), \(steps) steps") }
+        try IdentStore.remake(try folder.partition(), root: root)
+        #expect(try IdentStore.open(try folder.partition(), root: root).content == IdentContent())
+      }
+    }
+  }
+  private func partition(_ folder: StorageFolder) throws(BoardError) -> BlockPartition { try BlockPartition(name: "ident", path: folder.path + "/ident") }
 
   @Test func anotherRootOfTrustDoesNotOpenIt() throws {
     try open().commit(content("one"))

@@ -1,4 +1,5 @@
 #if HAECHI_DEVICE_LIBRARIES
+  import Audit
   import BoardAPI
   import CTss2
   import Foundations
@@ -56,6 +57,37 @@
         try machine.powerCycle()
         #expect(machine.open().state == .open)
         #expect(machine.names(machine.identity) == ["device.key", "label.json"])
+      }
+
+      /// Root's share of the blocks, and the files that the log made when it began.
+      @Test func aRuntimeThatFillsTheVolumeStopsNoEntryOfTheAuditLog() throws {
+        #expect(machine.open().state == .open)
+        let log = AuditLog(folder: machine.folders.audit)
+        let device = try #require(DeviceIdentifier("00112233445566778899"))
+        let arrival = AuditLog.Arrival(AuditEvent(.statementAccepted, .word(AuditWord("release")), .number(1)), time_s: 1_760_000_000, uptime_ms: 1)
+        try log.append([arrival], device: device, owner: nil)
+        // As the runtime: the rights that go beyond a user's own go with the user.
+        try #require(seteuid(900) == 0)
+        let filler = open(machine.state + "/fill", O_WRONLY | O_CREAT, 0o600)
+        var end: off_t = 0
+        for size: off_t in [1 << 20, 4_096] { while posix_fallocate(filler, end, size) == 0 { end += size } }
+        close(filler)
+        var files = 0
+        while true {
+          let number = open("\(machine.state)/\(files)", O_WRONLY | O_CREAT | O_EXCL, 0o600)
+          guard number >= 0 else { break }
+          close(number)
+          files += 1
+        }
+        let full = errno
+        #expect(seteuid(0) == 0)
+        #expect(full == ENOSPC && files > 100 && end > 200 << 20, "\(files) files, \(end) bytes")
+        var room = statvfs()
+        #expect(statvfs(machine.state, &room) == 0 && room.f_bavail == 0 && room.f_ffree == 0 && room.f_bfree > 1_000)
+        // Three times what is kept: each segment is written, dropped and written again.
+        for _ in 0..<300 { try log.append([AuditLog.Arrival](repeating: arrival, count: 20), device: nil, owner: nil, isSigned: true) }
+        let seen = try AuditVerification(export: try #require(try log.export()))
+        #expect(seen.isClean && seen.signedTo ?? 0 > 6_000, "\(seen.findings)")
       }
 
       @Test func theDataKeyIsGivenOutOnceInABoot() throws {
@@ -116,6 +148,42 @@
         let facts = machine.open()
         #expect(facts.state == .damaged)
         #expect(facts.reason.contains("is empty, and the root of trust knows this device"))
+      }
+
+      /// Whatever part is lost: what is made in its place begins as a first boot does, and no copy of before opens on the same TPM.
+      @Test(arguments: ["ident", "data", "firmware", "tpm"]) func aStorageThatIsLostIsMadeAnew(_ part: String) throws {
+        let epoch = machine.open().identityEpoch
+        machine.write("gone", to: machine.state + "/owner.json")
+        machine.write("gone too", to: machine.identity + "/device.key")
+        try machine.storage.commitIdentity()
+        try machine.powerCycle()
+        let (ident, data) = (try #require(try BlockPartition.find("ident")), try #require(try BlockPartition.find("data")))
+        let (oldIdent, oldHeader) = (try ident.read(at: 0, count: 4 << 20), try data.read(at: 0, count: 1 << 20))
+        let spoiled = [UInt8](repeating: 0x5a, count: 1 << 20)
+        switch part {
+        case "ident": try ident.write(spoiled, at: 0)
+        case "data": try data.write(spoiled, at: 0)
+        case "firmware": try machine.extendFirmware()
+        default: try machine.clearTPM()
+        }
+        let lost = machine.open().state
+        #expect(lost == (["ident", "data"].contains(part) ? .damaged : .locked))
+        try machine.storage.remake()
+        // What opens after it, opens in the next start of the machine.
+        try machine.powerCycle()
+        if part == "firmware" { try machine.extendFirmware() }
+        let facts = machine.open()
+        #expect(facts.state == .open, "\(facts.reason)")
+        #expect(part == "tpm" || facts.identityEpoch > epoch)
+        #expect(machine.names(machine.identity) == [] && machine.names(machine.state) == [])
+        machine.write("new", to: machine.identity + "/device.key")
+        try machine.storage.commitIdentity()
+        try machine.powerCycle()
+        try data.write(oldHeader, at: 0)
+        #expect(machine.open().state != .open)
+        try machine.powerCycle()
+        try ident.write(oldIdent, at: 0)
+        #expect(machine.open().state != .open)
       }
 
       @Test func aWipeDestroysTheStateAndEveryCopyOfIt() throws {

@@ -91,6 +91,10 @@ final class FakeDevice: DeviceService {
     state.withLockedValue { $0.changes.append("provision \(request.serialNumber) by connection \(connection)") }
     return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: nil, lifeCycleState: .provisioned)
   }
+  func remakeStorage() async throws(Problem) -> LifeCycleDocument {
+    state.withLockedValue { $0.changes.append("remake the storage") }
+    return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: nil, lifeCycleState: .damaged)
+  }
   func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument {
     ClaimOfferDocument(
       deviceId: "00112233445566778899", serialNumber: "HC-0001", certificateRequest: "pem",

@@ -38,7 +38,14 @@ final class InMemorySupervisor: Sendable {
   /// What the runtime logged.
   let lines = Mutex<[String]>([])
 
-  init(descriptor: CInt) { self.descriptor = descriptor }
+  private let storage: StorageReport
+  /// What it answers to whoever asks for a new storage.
+  let remakeOutcome = Mutex(RequestOutcome.notPermitted)
+
+  init(descriptor: CInt, storage: StorageReport? = nil) {
+    self.descriptor = descriptor
+    self.storage = storage ?? StorageReport(state: .volatile, reason: "a stand-in keeps the files as they are")
+  }
   // Not when the reading thread ends: a number that is free again may be another socket by the time `stop` uses it.
   deinit { close(descriptor) }
 
@@ -55,7 +62,7 @@ final class InMemorySupervisor: Sendable {
     send(.phasesComplete)
     send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
     send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
-    send(.storage(StorageReport(state: .volatile, reason: "a stand-in keeps the files as they are")))
+    send(.storage(storage))
     send(.link(up: true))
     send(.grade(state.withLock { $0.report }))
     // A thread of its own: the shared pool has as many as there are cores, and each of these keeps one for as long as its device lives.
@@ -91,6 +98,7 @@ final class InMemorySupervisor: Sendable {
       send(.answer(request: request, .done))
     case .statement(let request, let statement): send(.answer(request: request, carryOut(statement)))
     case .allowWipe(let request): send(.answer(request: request, .done))
+    case .remakeStorage(let request): send(.answer(request: request, remakeOutcome.withLock { $0 }))
     case .revocations(let request, let list):
       state.withLock { $0.revocations = list }
       send(.answer(request: request, .done))

@@ -38,15 +38,17 @@ final class TestDevice: Sendable {
 
   /// Runs `body` with a device that pins the CA in `makerFolder`; a blank one without `folders`.
   ///
-  /// - Parameter clockFloor_s: no time before this is what the device believes.
+  /// - Parameters:
+  ///   - clockFloor_s: no time before this is what the device believes.
+  ///   - storage: what the supervisor says of it; nil: nothing outlives the boot.
   static func with<Value>(
-    makerFolder: String, folders: Folders? = nil, clockFloor_s: Int64 = 0, _ body: (TestDevice) async throws -> Value
+    makerFolder: String, folders: Folders? = nil, clockFloor_s: Int64 = 0, storage: StorageReport? = nil, _ body: (TestDevice) async throws -> Value
   ) async throws -> Value {
     let folders = try folders ?? Folders()
     let (identity, folder) = (folders.identity, folders.state)
     var ends: [CInt] = [-1, -1]
     try #require(socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends) == 0)
-    let supervisor = InMemorySupervisor(descriptor: ends[0])
+    let supervisor = InMemorySupervisor(descriptor: ends[0], storage: storage)
     let maker = try PrivateFiles.read(makerFolder + "/maker-ca.der")
     let (listening, announce) = AsyncStream.makeStream(of: Int.self)
     let configuration = RuntimeConfiguration(
@@ -78,6 +80,9 @@ final class TestDevice: Sendable {
       throw error
     }
   }
+
+  /// What its supervisor answers to whoever asks for a new storage.
+  func answerRemakes(with outcome: RequestOutcome) { supervisor.remakeOutcome.withLock { $0 = outcome } }
 
   /// Provisions it as the station of `home` does.
   func provision(_ home: OperatorHome) async throws -> ProvisionedDevice {

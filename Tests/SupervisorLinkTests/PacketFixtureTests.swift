@@ -127,6 +127,8 @@ struct PacketFixtureTests {
     try expect("01 93 00000013 20fb 02 04 c0000207 04 c0000209", .peerMoved(request: 19, from: from, to: NetworkAddress(ipv4: 0xc000_0209)))
     #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 93 00000013 20fb 01 04 c0000207")) }
     #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 93 00000013 0000 02 04 c0000207 04 c0000209")) }
+    // kind 98 new storage: request 19
+    try expect("01 98 00000013", .remakeStorage(request: 19))
     // An event of another's kind (2, shutdown) is not the runtime's.
     #expect(throws: LinkError.self) { try SupervisorPacket.decodeRuntimeMessage(packet("01 91 00112233445566778899 02 02 00")) }
   }

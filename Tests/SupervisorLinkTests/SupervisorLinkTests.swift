@@ -91,7 +91,7 @@ extension SeededGenerator {
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<18, using: &self) {
+    switch Int.random(in: 0..<19, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -122,6 +122,7 @@ extension SeededGenerator {
     case 16:
       guard let from = peers().list.first, let to = addresses().first else { return .ready }
       return .peerMoved(request: number32(), from: from, to: to)
+    case 17: return .remakeStorage(request: number32())
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }

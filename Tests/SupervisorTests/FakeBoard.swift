@@ -125,6 +125,12 @@ final class FakeStorage: Storage {
     records += 1
   }
   func wipe() throws(BoardError) { wipes += 1 }
+  var remakes = 0
+  var failsToRemake = false
+  func remake() throws(BoardError) {
+    if failsToRemake { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
+    remakes += 1
+  }
 }
 
 final class FakeWatchdog: WatchdogTimer {

@@ -78,6 +78,7 @@ extension BenchDevice {
   func setAudit(_ setting: AuditSetting, caller: String) async throws(Problem) -> AuditSetting { throw Self.notHere }
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument { throw Self.notHere }
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
+  func remakeStorage() async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
   func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument { throw Self.notHere }
   func claim(_ request: ClaimRequest, binding: [UInt8], connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
     throw Self.notHere

@@ -49,4 +49,8 @@ public protocol Storage: AnyObject {
   /// Destroys what lies in `Board.runtimeStateFolder` for good, saved copies of the disk included; what lies in the other folder stays. When it
   /// returns, the keys are gone; the machine restarts then, and the next `open()` makes the storage anew.
   func wipe() throws(BoardError)
+  /// Makes a storage that `open()` found damaged or locked anew, for a device without an identity: whatever lies there is destroyed, and a copy of it from
+  /// before does not open on the same root of trust. The machine restarts then, and the next `open()` goes on as a first boot does. Cut off at any instant, the
+  /// storage is still not open, and it may be done again; or it has ended.
+  func remake() throws(BoardError)
 }

@@ -11,6 +11,7 @@ final class FolderStorage: Storage {
 
   func recordWipe() throws(BoardError) { throw Self.nothingToWipe }
   func wipe() throws(BoardError) { throw Self.nothingToWipe }
+  func remake() throws(BoardError) { throw Self.nothingToWipe }
 
   private static let nothingToWipe =
     BoardError(code: "storage-not-there", reason: "a development host has no storage to wipe: remove its folder")

@@ -2,6 +2,7 @@ import Crypto
 import Foundations
 import Identity
 import LocalAPI
+import NIOConcurrencyHelpers
 
 // What a station does with a device.
 extension Device {
@@ -11,6 +12,7 @@ extension Device {
   /// The request for the IDevID certificate, PEM.
   func provisioningRequest() throws(Problem) -> String {
     try require(Self.provisionable)
+    try requireStorage()
     return try requestText { () throws(CryptoError) in try InitialDeviceProfile.request(key: deviceKey) }
   }
 
@@ -18,6 +20,7 @@ extension Device {
   func provision(serialNumber: String, chainPEM: String, label: LabelDocument, connection: UInt64) async throws(Problem) {
     let phase = try begin(Self.provisionable)
     defer { end() }
+    try requireStorage()
     let label = try StoredLabel(label)
     let chain = try rules.checkMakerChain(chainPEM, key: deviceKey.publicKey, serialNumber: serialNumber)
     let identity = StoredIdentity(serialNumber: serialNumber, makerChain: chain.map(\.pem).joined(), label: label)
@@ -30,6 +33,27 @@ extension Device {
       state.identity = identity
       state.makerChain = chain
     }
+  }
+
+  /// The storage is made anew by the supervisor, whom `ask` asks: the machine restarts soon after, and the device is blank.
+  func remakeStorage(ask: () async throws(Problem) -> Void) async throws(Problem) {
+    _ = try begin([.damaged])
+    defer { end() }
+    guard surroundings.isStorageLost else { throw Self.storageIsWhole }
+    try await ask()
+    state.withLockedValue { $0.isEnding = true }
+    log.append(.notice, source: "core", "the storage was made anew for a station: the machine restarts")
+  }
+
+  static let storageIsWhole = Problem.conflict(
+    "storage-whole", "The device's storage is whole, and is not made anew; a damaged device whose storage is whole is simply provisioned.")
+
+  private func requireStorage() throws(Problem) {
+    guard surroundings.isStorageLost else { return }
+    throw .conflict(
+      "storage-lost",
+      "The device's storage is damaged or locked, and can keep no identity: have it made anew first (POST /v1/storage/remake, with the device's button pressed)."
+    )
   }
 
   private func keep(_ identity: StoredIdentity) async throws(Problem) {

@@ -61,6 +61,8 @@ final class Device: Sendable {
     var identityKey: PrivateKey?
     /// Where that one is waited for.
     var keyThread = KeyThread()
+    /// Whether the storage beneath is damaged or locked: then nothing can be kept until it was made anew.
+    var isStorageLost = false
     /// A clock that never goes back, in milliseconds.
     var now_ms: @Sendable () -> UInt64 = BootClock.now_ms
   }

@@ -110,6 +110,11 @@ struct DeviceServiceAdapter: DeviceService {
     return lifeCycle()
   }
 
+  func remakeStorage() async throws(Problem) -> LifeCycleDocument {
+    try await device.remakeStorage { () async throws(Problem) in try await statements.askForRemake() }
+    return lifeCycle()
+  }
+
   func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument {
     let device = device
     // Without an owner it proves nothing by the device's own key, and keeps no claimant waiting.

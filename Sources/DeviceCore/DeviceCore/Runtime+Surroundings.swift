@@ -17,6 +17,7 @@ extension Runtime {
       }
       guard outcome == .done else { throw .unavailable("The identity could not be kept: \(outcome); the log tells why.") }
     })
+    surroundings.isStorageLost = storage.damage != nil
     if storage.state == .open {
       surroundings.identityEpoch = storage.identityEpoch
       surroundings.rootOfTrust = storage.rootOfTrust.word

@@ -52,6 +52,24 @@ struct StatementDesk: Sendable {
     }
   }
 
+  /// Asks to have the storage made anew. The supervisor has seen the button itself; it restarts the machine soon after.
+  func askForRemake() async throws(Problem) {
+    let outcome: RequestOutcome
+    do throws(SupervisorError) {
+      outcome = try await supervisor.request(deadline_ms: SupervisorClient.remakeDeadline_ms) { .remakeStorage(request: $0) }
+    } catch {
+      throw .unavailable("The supervisor could not be asked for a new storage: \(error.reason).")
+    }
+    switch outcome {
+    case .done: return
+    case .notPermitted: throw .presenceNeeded("Press the device's button, and ask again within a minute: nobody makes its storage anew from afar.")
+    case .notInThisGrade: throw .conflict("not-in-this-grade", "The device is in quarantine; restart it and ask again.")
+    case .busy: throw .conflict("life-cycle-busy", "The storage is being made anew already, or the device restarts.")
+    case .refused: throw Device.storageIsWhole
+    default: throw .unavailable("The storage could not be made anew; the log tells why. It is as damaged as before, or more, and may be tried again.")
+    }
+  }
+
   /// Sends a statement, and returns once the supervisor has carried it out.
   func send(_ kind: StatementKind, _ request: some SignedRequest, body: [UInt8]) async throws(Problem) {
     let statement = try statement(kind, request, body: body)

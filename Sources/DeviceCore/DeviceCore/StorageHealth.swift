@@ -102,11 +102,11 @@ final class StorageHealth: Sendable {
     var facts = statvfs()
     guard statvfs(path, &facts) == 0 else { return failed(SystemCallError("statvfs", number: errno, subject: path)) }
     if facts.f_flag & UInt(ST_RDONLY) != 0 { return become(.readOnly, "\(path) is mounted read-only") }
-    // Some file systems count no files.
-    let isFull = facts.f_bavail == 0 || (facts.f_files > 0 && facts.f_favail == 0)
+    // Some file systems count no files, and one in memory without a bound not even blocks.
+    let isFull = (facts.f_blocks > 0 && facts.f_bavail == 0) || (facts.f_files > 0 && facts.f_favail == 0)
     if isFull { return become(.full, "\(path) has no room left") }
     guard let present = current else { return }
-    if present.fault == .full, UInt64(facts.f_bavail) * UInt64(facts.f_frsize) < Self.room_bytes { return }
+    if present.fault == .full, facts.f_blocks > 0, UInt64(facts.f_bavail) * UInt64(facts.f_frsize) < Self.room_bytes { return }
     let probe = path + "/" + Self.probe
     do {
       try AtomicFile.replace(probe, with: [0])

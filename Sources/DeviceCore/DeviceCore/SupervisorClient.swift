@@ -32,6 +32,8 @@ final class SupervisorClient: Sendable {
   static let statementDeadline_ms: Int64 = 16_000
   /// Keeping the identity is a worker's job of at most 15 s, and one that runs already is waited for.
   static let commitDeadline_ms: Int64 = 35_000
+  /// Making the storage anew is a worker's job of at most 60 s.
+  static let remakeDeadline_ms: Int64 = 65_000
   /// Requests without answer at one time.
   static let maximumRequests = 64
 

@@ -26,7 +26,7 @@ public enum CallerDecision: Sendable {
 
 /// One event of a server-sent event stream (WHATWG HTML, section 9.2).
 public struct StreamEvent: Sendable, Equatable {
-  /// `reading`, `input`, `grade`, `cloud`, `claim`, `peer`, `discovery` or `log`.
+  /// `reading`, `input`, `grade`, `cloud`, `claim`, `storage`, `peer`, `discovery` or `log`.
   public let name: String
   /// Where a reader resumes after; nil where it cannot.
   public let identifier: UInt64?
@@ -51,7 +51,8 @@ public struct StreamEvent: Sendable, Equatable {
 public enum Feed: Sendable, Equatable {
   /// The latest of each reading, then each new one.
   case readings
-  /// Each change of an input, of the grade and of the link to the broker, of a peer and of announcing, and what becomes of claims, from now on.
+  /// Each change of an input, of the grade and of the link to the broker, of a peer, of announcing and of whether the storage takes anything, and what becomes
+  /// of claims, from now on.
   case events
   /// The records of the log whose sequence is greater, then each new one.
   case logs(after: UInt64)
@@ -93,6 +94,8 @@ public protocol DeviceService: Sendable {
   func provisioningOffer() async throws(Problem) -> ProvisioningDocument
   /// - Parameter connection: the one that asks; every other is closed when it succeeds.
   func provision(_ request: ProvisioningRequest, connection: UInt64) async throws(Problem) -> LifeCycleDocument
+  /// Has a damaged or locked storage made anew; the device restarts soon after, and is blank.
+  func remakeStorage() async throws(Problem) -> LifeCycleDocument
   /// - Parameter binding: what TLS exports for this connection; a proof is about it.
   func claimOffer(binding: [UInt8]) async throws(Problem) -> ClaimOfferDocument
   /// - Parameters:

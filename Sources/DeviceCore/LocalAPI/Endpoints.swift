@@ -6,7 +6,7 @@ enum Operation: String, CaseIterable {
   case getGuard, postRelease, getCloud, putCloud
   case getRevocations, putRevocations
   case getAudit, putAudit
-  case getProvisioning, putProvisioning, getClaim, postClaim, getReceipt
+  case getProvisioning, putProvisioning, postRemake, getClaim, postClaim, getReceipt
   case getCredential, postRenewal, putRenewal, postTransfer
   case getPeers, putPeer, deletePeer, getPeerHello, getPeerReading
   case putDiscovery
@@ -67,6 +67,7 @@ let endpointTable: [Endpoint] = [
   Endpoint(operation: .getProvisioning, method: "GET", path: "/v1/provisioning", roles: [.station], statuses: [409, 503]),
   Endpoint(
     operation: .putProvisioning, method: "PUT", path: "/v1/provisioning", roles: [.station], takesBody: true, statuses: [409, 422, 503, 507]),
+  Endpoint(operation: .postRemake, method: "POST", path: "/v1/storage/remake", roles: [.station], statuses: [409, 503]),
   Endpoint(operation: .getClaim, method: "GET", path: "/v1/claim", roles: [.claimant], isBound: true, statuses: [409, 503]),
   Endpoint(
     operation: .postClaim, method: "POST", path: "/v1/claim", roles: [.claimant], takesBody: true, isBound: true, statuses: [409, 422, 429, 503, 507]),

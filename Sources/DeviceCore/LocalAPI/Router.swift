@@ -184,6 +184,7 @@ struct Router: Sendable {
     case .putProvisioning:
       let request = try decodeRequest(ProvisioningRequest.self, from: body, limits: limits)
       return later(route, closes: true) { () async throws(Problem) in try await service.provision(request, connection: route.connection) }
+    case .postRemake: return later(route) { () async throws(Problem) in try await service.remakeStorage() }
     case .getClaim: return later(route) { () async throws(Problem) in try await service.claimOffer(binding: binding) }
     case .postClaim:
       let request = try decodeRequest(ClaimRequest.self, from: body, limits: limits)

@@ -49,6 +49,8 @@ public final class Supervisor {
     case identity(requests: [UInt32], start: UInt32)
     /// Records that the device is to be wiped.
     case wipeRecord(WipeOrder)
+    /// Makes a damaged or locked storage anew.
+    case remake(request: UInt32, start: UInt32)
     case audit(AuditBatch, [AuditQueue.Answer])
     /// Keeps what is believed; nil for nothing.
     case beliefs(Belief?, [BeliefKeeping.Answer])
@@ -60,7 +62,7 @@ public final class Supervisor {
     var isRevocations: Bool { if case .revocations = self { true } else { false } }
     var isStorage: Bool {
       switch self {
-      case .identity, .wipeRecord: true
+      case .identity, .wipeRecord, .remake: true
       default: false
       }
     }

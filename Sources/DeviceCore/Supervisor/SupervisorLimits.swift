@@ -86,6 +86,8 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// attempt that was under way repeats its first packet after one and three seconds (RFC 6298).
   public var withdrawal_us: UInt64 = 5_000_000
 
+  /// Making a damaged storage anew: a few TPM operations, and two partitions written over or discarded.
+  public var remake_us: UInt64 = 60_000_000
   /// A press of the button allows a wipe by label for so long: the runtime's own window of 60 s, and what its answer may take.
   public var presence_us: UInt64 = 70_000_000
   /// The runtime has so long to ask for the wipe that a hand at the button wants: it asks the cloud for at most three seconds to erase what it holds, and writes

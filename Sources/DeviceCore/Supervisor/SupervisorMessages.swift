@@ -88,6 +88,8 @@ extension Supervisor {
       if let outcome = movePeer(from: from, to: address, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .allowWipe(let request):
       if let outcome = allowWipe(request, now_us: now_us) { tell(.answer(request: request, outcome)) }
+    case .remakeStorage(let request):
+      if let outcome = remakeStorage(request, now_us: now_us) { tell(.answer(request: request, outcome)) }
     case .revocations(let request, let list):
       if let outcome = take(revocations: list, request: request) { tell(.answer(request: request, outcome)) }
     case .audit(let device, let event):

@@ -30,6 +30,7 @@ extension Supervisor {
         for request in requests { answer(request, of: start, .failed) }
         startStorageJobIfIdle()
       case .wipeRecord(let order): recordFailed(order)
+      case .remake(let request, let start): answer(request, of: start, .failed)
       case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
       case .beliefs(_, let answers): beliefsFailed("no answer in time", answers)
       case .signature(let request, let start):
@@ -68,6 +69,7 @@ extension Supervisor {
       if let outcome = whenKept(request) { answer(request, of: start, outcome) }
     case .identity(let requests, let start): identityCommitted(requests, of: start, bytes, child)
     case .wipeRecord(let order): wipeRecorded(order, bytes, child, now_us: now_us)
+    case .remake(let request, let start): storageRemade(request, of: start, bytes, child, now_us: now_us)
     case .audit(let batch, let answers): auditAnswered(bytes, child, batch, answers)
     case .beliefs(let belief, let answers): beliefsKept(belief, answers, bytes, child)
     case .signature(let request, let start): signatureMade(request, of: start, bytes, child)
@@ -112,6 +114,7 @@ extension Supervisor.WorkerJob {
     case .revocations: "revocation list"
     case .identity: "identity"
     case .wipeRecord: "record of the wipe"
+    case .remake: "new storage"
     case .audit: "audit log"
     case .beliefs: "beliefs"
     case .signature: "signature of the device's own key"

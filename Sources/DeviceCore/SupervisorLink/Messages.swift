@@ -314,6 +314,9 @@ public enum RuntimeMessage: Hashable, Sendable {
   case allowWipe(request: UInt32)
   /// The peer that was declared at `from` is at another address of the same link, a neighbour says: may it be looked for there too, at the same port?
   case peerMoved(request: UInt32, from: PeerDestinations.Destination, to: NetworkAddress)
+  /// A station asks to have a damaged or locked storage made anew. Done only shortly after the button was pressed, as the supervisor saw it; the machine restarts
+  /// soon after that, and is blank.
+  case remakeStorage(request: UInt32)
   /// The owner's newest revocation list (DER, at most 11,000 bytes): whose statements do not count any more. A worker checks it as a statement.
   case revocations(request: UInt32, [UInt8])
   /// Keep what lies in the identity folder now. Done is answered when it is durable, or at once where nothing outlives this boot.

@@ -75,6 +75,10 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: RuntimeKind.allowWipe.rawValue)
       writer.uint32(request)
       return writer.packet()
+    case .remakeStorage(let request):
+      var writer = PacketWriter(kind: RuntimeKind.remakeStorage.rawValue)
+      writer.uint32(request)
+      return writer.packet()
     case .revocations(let request, let list):
       var writer = PacketWriter(kind: RuntimeKind.revocations.rawValue)
       writer.uint32(request)
@@ -160,6 +164,8 @@ extension SupervisorPacket {
       return .destinationAddresses(request: try reader.uint32("request"), try reader.addresses("addresses"))
     case .allowWipe:
       return .allowWipe(request: try reader.uint32("request"))
+    case .remakeStorage:
+      return .remakeStorage(request: try reader.uint32("request"))
     case .revocations:
       return .revocations(request: try reader.uint32("request"), try reader.longBytes("list", maximum: maximumRevocationsBytes))
     case .commitIdentity:

@@ -44,6 +44,7 @@ public enum SupervisorPacket {
     case commitIdentity = 0x90
     case audit = 0x91
     case exportAudit, peerMoved
+    case remakeStorage = 0x98
     case sign = 0xa0
   }
 

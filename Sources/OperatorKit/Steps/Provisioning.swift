@@ -38,10 +38,17 @@ public struct Provisioning: Sendable {
 
   /// Provisions the blank device at `endpoint` and remembers it.
   ///
-  /// - Parameter serialNumber: 1…64 of A-Z, 0-9, '-', '.'; nil takes the device id in capital letters.
-  /// - Throws: `already-provisioned`, naming the device; `bad-argument`; and what the connection throws.
-  public func run(endpoint: Endpoint, serialNumber: String?) async throws(OperatorError) -> ProvisionedDevice {
+  /// - Parameters:
+  ///   - serialNumber: 1…64 of A-Z, 0-9, '-', '.'; nil takes the device id in capital letters.
+  ///   - remakes: whether a storage that is damaged or locked is made anew first; whatever lay there is gone.
+  ///   - patience: how long somebody is given to press the button, and the device to restart.
+  ///   - tell: what the operator must know or do meanwhile.
+  /// - Throws: `already-provisioned`, naming the device; `bad-argument`; `button-not-pressed`; and what the connection throws.
+  public func run(
+    endpoint: Endpoint, serialNumber: String?, remakes: Bool = false, patience: ClaimPatience = ClaimPatience(), tell: (RemakeStep) -> Void = { _ in }
+  ) async throws(OperatorError) -> ProvisionedDevice {
     let wanted = if let serialNumber { try Self.check(serialNumber) } else { nil as LabelSerialNumber? }
+    if remakes { try await StorageRemake(station: step.station, patience: patience).run(endpoint, tell: tell) }
     let done = try await step.run(endpoint) { (blank) throws(OperatorError) in
       if let wanted { wanted } else { try Self.check(blank.deviceId.text.uppercased()) }
     }

@@ -66,6 +66,14 @@ extension Sheet {
     }
   }
 
+  /// What the operator must know or do while a storage is made anew.
+  public static func remake(_ step: RemakeStep) -> String {
+    switch step {
+    case .pressButton(let within_s): "press the button of the device now: it is waited for, up to \(within_s) s"
+    case .restarts: "the storage is made anew and the device restarts; it is provisioned when it is back"
+    }
+  }
+
   /// One event as it comes.
   public static func event(_ event: DeviceEvent) -> String {
     switch event {

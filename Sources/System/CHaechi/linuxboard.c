@@ -84,6 +84,11 @@ int haechi_block_discard(int device, uint64_t length_bytes) {
   return ioctl(device, BLKDISCARD, range);
 }
 
+int haechi_block_is_read_only(int device) {
+  int is_read_only = 0;
+  return ioctl(device, BLKROGET, &is_read_only) == 0 && is_read_only;
+}
+
 int haechi_partition_resize(int disk, int number, uint64_t first_byte, uint64_t size_bytes) {
   struct blkpg_partition partition = {.start = (long long)first_byte, .length = (long long)size_bytes, .pno = number};
   struct blkpg_ioctl_arg request = {.op = BLKPG_RESIZE_PARTITION, .datalen = sizeof partition, .data = &partition};

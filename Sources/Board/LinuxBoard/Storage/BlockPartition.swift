@@ -19,6 +19,12 @@ final class BlockPartition {
     let number = Glibc.open(path, O_RDWR | O_CLOEXEC)
     guard number >= 0 else { throw .system(code: "storage-failed", call: "open", subject: path, number: errno) }
     device = OwnedDescriptor(adopting: number)
+    // The kernel opens one that cannot be written all the same, and refuses each write.
+    guard haechi_block_is_read_only(number) == 0 else {
+      throw BoardError(
+        code: "storage-failed",
+        reason: "the disk is write-protected (\(path)), so it is not opened: make it writable, or exchange it, and switch the device off and on")
+    }
     let end = lseek(number, 0, SEEK_END)
     guard end >= 0 else { throw .system(code: "storage-failed", call: "lseek", subject: path, number: errno) }
     self.name = name

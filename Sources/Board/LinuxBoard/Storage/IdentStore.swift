@@ -85,6 +85,19 @@ final class IdentStore {
     return IdentStore(partition: partition, root: root, key: key, generation: generation, content: IdentContent())
   }
 
+  /// An empty store in place of whatever lies there: the next start is a first boot. A cut before its end leaves a key area that is empty: damage, where the
+  /// root of trust knows the device.
+  static func remake(_ partition: BlockPartition, root: any SealingRootOfTrust) throws(BoardError) {
+    guard partition.size_bytes >= minimum_bytes else {
+      throw damage("the partition \(partition.name) has \(partition.size_bytes) bytes, of which it needs \(minimum_bytes)")
+    }
+    try KeyArea.erase(partition)
+    let record = [UInt8](repeating: 0, count: IdentRecord.header_bytes + IdentRecord.sealedMaximum_bytes)
+    for offset in recordOffsets_bytes { try partition.write(record, at: offset) }
+    try partition.flush()
+    _ = try make(partition, root: root)
+  }
+
   private static func newest(_ partition: BlockPartition, root: any SealingRootOfTrust, key: SecretBytes) throws(BoardError) -> IdentStore {
     var found: IdentRecord?
     for offset in recordOffsets_bytes {
@@ -95,13 +108,20 @@ final class IdentStore {
     guard let counted = try root.value(of: .identGeneration) else { throw damage("the root of trust has lost the generation of \(partition.name)") }
     if found.generation > counted {
       // Cut between the record and its counting: it is the one that was being written.
-      guard found.generation - counted == 1, try root.raise(.identGeneration) == found.generation else {
-        throw damage("the partition \(partition.name) has generation \(found.generation), and the root of trust counts \(counted)")
+      guard found.generation - counted == 1 else { throw olderCounter(partition, found, counted) }
+      // Or its flush failed: then it may lie in the medium's own memory, and counted before it is durable it would be missing after the power went.
+      try write(found, key: key, to: partition)
+      guard try root.raise(.identGeneration) == found.generation else {
+        throw olderCounter(partition, found, counted)
       }
     } else if found.generation < counted {
       throw damage("the partition \(partition.name) is an older copy: generation \(found.generation) of \(counted)")
     }
     return IdentStore(partition: partition, root: root, key: key, generation: found.generation, content: found.content)
+  }
+
+  private static func olderCounter(_ partition: BlockPartition, _ found: IdentRecord, _ counted: UInt64) -> BoardError {
+    damage("the partition \(partition.name) has generation \(found.generation), and the root of trust counts \(counted)")
   }
 
   private static func write(_ record: IdentRecord, key: SecretBytes, to partition: BlockPartition) throws(BoardError) {
@@ -153,6 +173,11 @@ enum KeyArea: Equatable {
       let blob = reader.take(Int(count))
     else { return .unreadable }
     return .made(kind: kind, blob: blob)
+  }
+
+  static func erase(_ partition: BlockPartition) throws(BoardError) {
+    try partition.write([UInt8](repeating: 0, count: size_bytes), at: 0)
+    try partition.flush()
   }
 
   static func write(kind: RootOfTrustFacts.Kind, blob: [UInt8], to partition: BlockPartition) throws(BoardError) {

@@ -67,6 +67,14 @@ final class LinuxStorage: Storage {
     try makeVolume(parts.data, root).destroy()
   }
 
+  func remake() throws(BoardError) {
+    let (parts, root) = try require()
+    // First: no copy of the volume's key opens from here on. A root of trust that knows no device has given out none.
+    if try root.value(of: .identityEpoch) != nil { _ = try root.raise(.identityEpoch) }
+    try makeVolume(parts.data, root).destroy()
+    try IdentStore.remake(parts.ident, root: root)
+  }
+
   private func open(
     _ parts: Parts, root: any SealingRootOfTrust
   ) throws(BoardError) -> (cipher: VolumeCipher, epoch: UInt64, identityKey: IdentityKey?) {

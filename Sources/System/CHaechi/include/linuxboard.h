@@ -30,6 +30,8 @@ int haechi_ext4_resize(int folder, uint64_t blocks);
 int haechi_file_system_sync(int folder);
 /// Tells a block device that its content is of no use (BLKDISCARD). -1 and errno where it failed; EOPNOTSUPP where it has no such thing.
 int haechi_block_discard(int device, uint64_t length_bytes);
+/// Whether a block device is one that refuses every write (BLKROGET); false for what is none.
+int haechi_block_is_read_only(int device);
 /// Makes the kernel's idea of a partition larger (BLKPG_RESIZE_PARTITION). -1 and errno where it failed.
 int haechi_partition_resize(int disk, int number, uint64_t first_byte, uint64_t size_bytes);
 /// Whether this CPU has AES instructions.

@@ -157,6 +157,7 @@ actor BenchSupervisor {
       send(.answer(request: request, revocationOutcome))
     case .audit(_, let event): audited.append(event)
     case .exportAudit(let request): send(.answer(request: request, .done))
+    case .recoveryOffer(let request): send(.answer(request: request, .failed))
     }
   }
 }

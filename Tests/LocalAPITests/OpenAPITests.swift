@@ -71,7 +71,9 @@ import Testing
       .getProvisioning: ProvisioningDocument.self, .putProvisioning: LifeCycleDocument.self, .getClaim: ClaimOfferDocument.self,
       .postClaim: LifeCycleDocument.self, .getReceipt: WipeReceiptDocument.self,
       .getCredential: CredentialDocument.self, .postRenewal: RenewalOfferDocument.self,
-      .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
+      .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getRecoveryKey: RecoveryKeyDocument.self,
+      .postRecoveryKey: RecoveryOfferDocument.self, .putRecoveryKey: RecoveryKeyDocument.self, .deleteRecoveryKey: RecoveryKeyDocument.self,
+      .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
       .deletePeer: PeersDocument.self, .getPeerHello: PeerHelloDocument.self, .getPeerReading: ReadingDocument.self,
     ]
     for item in described where item.endpoint.offered.contains(.json) {
@@ -84,7 +86,7 @@ import Testing
       .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self,
       .putRevocations: RevocationsRequest.self, .putAudit: AuditSetting.self, .putProvisioning: ProvisioningRequest.self,
       .postClaim: ClaimRequest.self, .putRenewal: RenewalRequest.self, .postTransfer: StatementRequest.self, .putPeer: PeerRequest.self,
-      .deletePeer: StatementRequest.self,
+      .deletePeer: StatementRequest.self, .putRecoveryKey: RecoveryKeyRequest.self, .deleteRecoveryKey: StatementRequest.self,
     ]
     for item in described where item.endpoint.takesBody {
       let (schema, example) = try #require(json(item.operation["requestBody"]?["content"]))

@@ -18,6 +18,8 @@ import Testing
     .putRenewal: #"{"certificateChain":"pem"}"#,
     .postTransfer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .putPeer: #"{"scope":[],"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .putRecoveryKey: #"{"sealedKey":"5a","event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .deleteRecoveryKey: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .deletePeer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
   ]
 

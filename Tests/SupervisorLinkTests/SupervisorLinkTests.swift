@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<14, using: &self) {
+    switch Int.random(in: 0..<15, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -81,13 +81,16 @@ extension SeededGenerator {
       .storage(
         StorageReport(
           state: pick(StorageReport.State.allCases), cipher: text(48), rootOfTrust: pick([.none, .tpm2, .development]),
-          identityEpoch: number64(), reason: text(160)))
+          identityEpoch: number64(), reason: text(160),
+          recoveryKey: .random(using: &self) ? RecoveryKeyReport(fingerprint: bytes(8...8), ordered_s: Int64(bitPattern: number64())) : nil,
+          recoveryChange: pick(StorageReport.RecoveryChange.allCases)))
+    case 13: .recoveryOffer(publicKey: bytes(32...32))
     default: .shutdown(grace_ms: number32())
     }
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<16, using: &self) {
+    switch Int.random(in: 0..<17, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -114,6 +117,7 @@ extension SeededGenerator {
       return .audit(device: bytes(10...10), AuditEvent(kind, .word(word), .number(number64()), .word(word), .word(word)))
     case 13: return .exportAudit(request: number32())
     case 14: return .commitIdentity(request: number32())
+    case 15: return .recoveryOffer(request: number32())
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }

@@ -16,15 +16,24 @@ public struct StorageFacts: Sendable, Equatable {
   public let rootOfTrust: RootOfTrustFacts.Kind
   /// Of the root of trust: how often the device was made or wiped; 0 unless open.
   public let identityEpoch: UInt64
-  /// One sentence on why it is not open; empty where it is.
+  /// One sentence on why it is not open, or on what failed all the same; else empty.
   public let reason: String
+  /// nil where the owner has none.
+  public let recoveryKey: RecoveryKeyFacts?
+  /// What opening it changed in that.
+  public let recoveryChange: RecoveryKeyChange
 
-  public init(state: State, cipher: String = "", rootOfTrust: RootOfTrustFacts.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "") {
+  public init(
+    state: State, cipher: String = "", rootOfTrust: RootOfTrustFacts.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "",
+    recoveryKey: RecoveryKeyFacts? = nil, recoveryChange: RecoveryKeyChange = .none
+  ) {
     self.state = state
     self.cipher = cipher
     self.rootOfTrust = rootOfTrust
     self.identityEpoch = identityEpoch
     self.reason = reason
+    self.recoveryKey = recoveryKey
+    self.recoveryChange = recoveryChange
   }
 }
 
@@ -43,4 +52,7 @@ public protocol Storage: AnyObject {
   /// Destroys what lies in `Board.runtimeStateFolder` for good, saved copies of the disk included; what lies in the other folder stays. When it
   /// returns, the keys are gone; the machine restarts then, and the next `open()` makes the storage anew.
   func wipe() throws(BoardError)
+  /// Keeps what is wanted of the recovery key, sealed; durable when it returns. The next `open()` does it, as it alone has the key of the volume: whatever
+  /// is cut off, the old one or the new one opens the disk.
+  func order(_ recoveryKey: RecoveryKeyOrder) throws(BoardError)
 }

@@ -15,6 +15,10 @@ final class DeviceHub: Sendable {
     var lease: NetworkLease?
     var rootOfTrust = RootOfTrustReport(kind: .none, manufacturer: "", secureBootState: [])
     var storage = StorageReport(state: .volatile, reason: "the supervisor did not say")
+    /// What a recovery key is to be sealed to; empty before the first.
+    var recoveryOffer: [UInt8] = []
+    /// What the next start of the machine does about the recovery key; nil for nothing.
+    var recoveryWish: RecoveryKeyDocument.Wish?
   }
 
   private struct Line {

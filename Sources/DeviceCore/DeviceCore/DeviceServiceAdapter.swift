@@ -18,6 +18,7 @@ struct DeviceServiceAdapter: DeviceService {
   let revocationDesk: RevocationDesk
   let peerDesk: PeerDesk
   let auditDesk: AuditDesk
+  let recoveryDesk: RecoveryDesk
 
   func info() -> InfoDocument {
     let standing = device.standing

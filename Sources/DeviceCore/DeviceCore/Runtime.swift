@@ -111,7 +111,8 @@ struct Runtime {
     defer { peerDesk.stop() }
     let service = DeviceServiceAdapter(
       device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
-      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk)
+      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk,
+      recoveryDesk: RecoveryDesk(hub: hub, supervisor: supervisor, statements: statements))
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,

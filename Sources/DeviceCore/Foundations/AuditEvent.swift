@@ -53,6 +53,8 @@ public struct AuditEvent: Hashable, Sendable {
     case unwritable
     /// So many entries were asked for too fast to be kept.
     case withheld
+    /// What became of an order about the disk's recovery key: `made`, `removed`, `failed`.
+    case recoveryKey = 32
     // What the runtime tells.
     /// It serves: the life-cycle state.
     case serving = 64
@@ -93,6 +95,7 @@ public struct AuditEvent: Hashable, Sendable {
       case .exported: "exported"
       case .unwritable: "unwritable"
       case .withheld: "withheld"
+      case .recoveryKey: "recovery-key"
       case .serving: "serving"
       case .provisioned: "provisioned"
       case .claimed: "claimed"

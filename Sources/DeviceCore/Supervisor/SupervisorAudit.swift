@@ -221,6 +221,8 @@ extension StatementKind {
     case .bindCloud: AuditWord("bind-cloud")
     case .setPeers: AuditWord("set-peers")
     case .transfer: AuditWord("transfer")
+    case .setRecoveryKey: AuditWord("set-recovery-key")
+    case .removeRecoveryKey: AuditWord("remove-recovery-key")
     }
   }
 }

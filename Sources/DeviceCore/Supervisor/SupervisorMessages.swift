@@ -92,6 +92,8 @@ extension Supervisor {
       takeAudit(event, device: device)
     case .exportAudit(let request):
       if let outcome = exportAudit(request: request) { tell(.answer(request: request, outcome)) }
+    case .recoveryOffer(let request):
+      if let outcome = offerRecovery(request: request) { tell(.answer(request: request, outcome)) }
     }
   }
 

@@ -43,7 +43,9 @@ extension Supervisor {
     }
     storageReport = report
     switch report.state {
-    case .open: return .done
+    case .open:
+      noteRecoveryChange()
+      return .done
     case .volatile: return .skipped(report.reason)
     case .damaged, .locked: return .failed(report.reason)
     }
@@ -76,6 +78,9 @@ extension Supervisor {
     if let order = awaitingWipe {
       awaitingWipe = nil
       startRecord(of: order)
+    } else if let order = recovery.awaiting {
+      recovery.awaiting = nil
+      startRecovery(order)
     } else if !awaitingCommit.isEmpty {
       startCommit()
     }
@@ -104,6 +109,8 @@ extension StorageReport {
     self.init(
       state: State(rawValue: facts.state.rawValue) ?? .damaged, cipher: facts.cipher,
       rootOfTrust: RootOfTrustReport.Kind(rawValue: facts.rootOfTrust.rawValue) ?? .none, identityEpoch: facts.identityEpoch,
-      reason: facts.reason)
+      reason: facts.reason,
+      recoveryKey: facts.recoveryKey.map { RecoveryKeyReport(fingerprint: $0.fingerprint, ordered_s: $0.ordered_s) },
+      recoveryChange: RecoveryChange(rawValue: facts.recoveryChange.rawValue) ?? .none)
   }
 }

@@ -25,11 +25,15 @@ extension Supervisor {
       switch worker.job {
       case .rootOfTrust: break
       case .policy: rulesFailed("no answer in time", now_us: now_us)
-      case .statement(let request, let start, _), .revocations(let request, let start, _): answer(request, of: start, .failed)
+      case .statement(let request, let start, _), .revocations(let request, let start, _), .recoveryOffer(let request, let start):
+        answer(request, of: start, .failed)
       case .identity(let requests, let start):
         for request in requests { answer(request, of: start, .failed) }
         startStorageJobIfIdle()
       case .wipeRecord(let order): recordFailed(order)
+      case .recoveryOrder(let order):
+        answer(order.request, of: order.start, .failed)
+        startStorageJobIfIdle()
       case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
       case .beliefs(_, let answers): beliefsFailed("no answer in time", answers)
       }
@@ -46,7 +50,7 @@ extension Supervisor {
     case .statement(let request, let start, let statement):
       let isGood = isGood(bytes, child, what: "a statement")
       guard let outcome = isGood ? carryOut(statement, request: request, of: start, now_us: now_us) : .notPermitted else {
-        // A wipe, which is answered when it is recorded.
+        // A wipe or a recovery key, which is answered when it is recorded.
         return note(AuditEvent(.statementAccepted, .word(statement.kind.auditWord)), isUrgent: true)
       }
       if outcome == .done {
@@ -65,6 +69,8 @@ extension Supervisor {
       if let outcome = whenKept(request) { answer(request, of: start, outcome) }
     case .identity(let requests, let start): identityCommitted(requests, of: start, bytes, child)
     case .wipeRecord(let order): wipeRecorded(order, bytes, child, now_us: now_us)
+    case .recoveryOffer(let request, let start): recoveryOffered(request, of: start, bytes, child)
+    case .recoveryOrder(let order): recoveryKept(order, bytes, child, now_us: now_us)
     case .audit(let batch, let answers): auditAnswered(bytes, child, batch, answers)
     case .beliefs(let belief, let answers): beliefsKept(belief, answers, bytes, child)
     }
@@ -108,6 +114,7 @@ extension Supervisor.WorkerJob {
     case .revocations: "revocation list"
     case .identity: "identity"
     case .wipeRecord: "record of the wipe"
+    case .recoveryOffer, .recoveryOrder: "recovery key"
     case .audit: "audit log"
     case .beliefs: "beliefs"
     }

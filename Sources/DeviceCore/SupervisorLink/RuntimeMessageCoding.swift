@@ -93,6 +93,10 @@ extension SupervisorPacket {
       var writer = PacketWriter(kind: RuntimeKind.exportAudit.rawValue)
       writer.uint32(request)
       return writer.packet()
+    case .recoveryOffer(let request):
+      var writer = PacketWriter(kind: RuntimeKind.recoveryOffer.rawValue)
+      writer.uint32(request)
+      return writer.packet()
     }
   }
 
@@ -162,6 +166,8 @@ extension SupervisorPacket {
       return .audit(device: device, event)
     case .exportAudit:
       return .exportAudit(request: try reader.uint32("request"))
+    case .recoveryOffer:
+      return .recoveryOffer(request: try reader.uint32("request"))
     }
   }
 

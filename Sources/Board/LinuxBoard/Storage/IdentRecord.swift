@@ -21,6 +21,28 @@ struct IdentFile: Equatable {
   }
 }
 
+/// The recovery key that is in force: its slot in the LUKS2 header, and what names it. The key itself is not kept.
+struct RecoverySlot: Equatable {
+  /// Only these are ever used: a new key takes the one that the old one has not.
+  static let all: [UInt8] = [0, 1]
+
+  let number: UInt8
+  let key: RecoveryKeyFacts
+}
+
+/// What the next boot is to do about the recovery key.
+enum RecoveryWish: Equatable {
+  case set(passphrase: [UInt8], RecoveryKeyFacts)
+  case remove
+
+  init(_ order: RecoveryKeyOrder) {
+    switch order {
+    case .set(let passphrase, let facts): self = .set(passphrase: passphrase.withUnsafeBytes { Array($0) }, facts)
+    case .remove: self = .remove
+    }
+  }
+}
+
 /// What a record of the ident store holds.
 struct IdentContent: Equatable {
   /// The value of the identity epoch that the data partition was made for; 0 while there is none.
@@ -30,6 +52,16 @@ struct IdentContent: Equatable {
   /// A wipe was ordered, and the data partition of that epoch is to be destroyed before anything else.
   var isWiping = false
   var files: [IdentFile] = []
+  /// nil where the volume has none.
+  var recovery: RecoverySlot?
+  /// Until the next boot has done it. A passphrase is in no record any longer than that.
+  var wish: RecoveryWish?
+
+  /// Of the key slots of `data`, those that may be there.
+  var allowedSlots: Set<UInt8> {
+    // Cut off at any step, an order leaves the old one, the new one, or both.
+    wish == nil ? Set(recovery.map { [$0.number] } ?? []) : Set(RecoverySlot.all)
+  }
 
   static let maximumFiles = 32
   /// Of all contents together.
@@ -50,7 +82,58 @@ struct IdentContent: Equatable {
       writer.put(UInt32(truncatingIfNeeded: file.content.count))
       writer.put(file.content)
     }
+    // A record without either is as firmware wrote it that knew neither.
+    if recovery != nil || wish != nil { put(into: &writer) }
     return writer.bytes
+  }
+
+  /// Recovery key: 0, or 1, slot (1) and facts; wish: 0, or 1, facts, bytes of the passphrase (1) and it, or 2 for none any more. Facts: fingerprint (8), when
+  /// (8).
+  private func put(into writer: inout FieldWriter) {
+    writer.put(UInt8(recovery == nil ? 0 : 1))
+    if let recovery {
+      writer.put(recovery.number)
+      Self.put(recovery.key, into: &writer)
+    }
+    switch wish {
+    case nil: writer.put(UInt8(0))
+    case .set(let passphrase, let facts):
+      writer.put(UInt8(1))
+      Self.put(facts, into: &writer)
+      writer.put(UInt8(truncatingIfNeeded: passphrase.count))
+      writer.put(passphrase)
+    case .remove: writer.put(UInt8(2))
+    }
+  }
+
+  private static func put(_ facts: RecoveryKeyFacts, into writer: inout FieldWriter) {
+    writer.put(facts.fingerprint)
+    writer.put(UInt64(bitPattern: facts.ordered_s))
+  }
+
+  private static func facts(_ reader: inout FieldReader) -> RecoveryKeyFacts? {
+    guard let fingerprint = reader.take(RecoveryKeyFacts.fingerprint_bytes), let ordered = reader.number(UInt64.self) else { return nil }
+    return RecoveryKeyFacts(fingerprint: fingerprint, ordered_s: Int64(bitPattern: ordered))
+  }
+
+  /// False where the bytes are no such part, or say that there is nothing.
+  private mutating func takeRecovery(_ reader: inout FieldReader) -> Bool {
+    guard let hasKey = reader.number(UInt8.self), hasKey <= 1 else { return false }
+    if hasKey == 1 {
+      guard let slot = reader.number(UInt8.self), RecoverySlot.all.contains(slot), let facts = Self.facts(&reader) else { return false }
+      recovery = RecoverySlot(number: slot, key: facts)
+    }
+    switch reader.number(UInt8.self) {
+    case 0: break
+    case 1:
+      guard let facts = Self.facts(&reader), let count = reader.number(UInt8.self), count > 0, Int(count) <= RecoveryKeyOrder.passphraseMaximum_bytes,
+        let passphrase = reader.take(Int(count))
+      else { return false }
+      wish = .set(passphrase: passphrase, facts)
+    case 2: wish = .remove
+    default: return false
+    }
+    return recovery != nil || wish != nil
   }
 
   init() {}
@@ -71,6 +154,7 @@ struct IdentContent: Equatable {
       else { return nil }
       files.append(IdentFile(name: name, content: content))
     }
+    if !reader.isAtEnd, !takeRecovery(&reader) { return nil }
     guard reader.isAtEnd, files_bytes <= Self.filesMaximum_bytes else { return nil }
   }
 }

@@ -27,8 +27,10 @@ final class LinuxStorage: Storage {
       case .absent(let reason): return StorageFacts(state: .volatile, reason: reason)
       case .present(let root):
         kind = root.kind
-        let (cipher, epoch) = try open(parts, root: root)
-        return StorageFacts(state: .open, cipher: cipher.word, rootOfTrust: kind, identityEpoch: epoch)
+        let opened = try open(parts, root: root)
+        return StorageFacts(
+          state: .open, cipher: opened.cipher.word, rootOfTrust: kind, identityEpoch: opened.epoch, reason: opened.fault,
+          recoveryKey: opened.recoveryKey, recoveryChange: opened.change)
       }
     } catch {
       return StorageFacts(state: error.code == BoardError.lockedCode ? .locked : .damaged, rootOfTrust: kind, reason: error.reason)
@@ -51,6 +53,22 @@ final class LinuxStorage: Storage {
     var content = store.content
     content.files = try IdentFolder(path: identityFolder, user: user).read()
     content.isWiping = true
+    // Nobody shall open what is about to go.
+    content.wish = nil
+    try store.commit(content)
+  }
+
+  func order(_ recoveryKey: RecoveryKeyOrder) throws(BoardError) {
+    let (parts, root) = try require()
+    let store = try IdentStore.open(parts.ident, root: root)
+    guard !store.content.isWiping else { throw BoardError(code: "storage-refused", reason: "the device is being wiped") }
+    if case .set(let passphrase, _) = recoveryKey {
+      guard (1...RecoveryKeyOrder.passphraseMaximum_bytes).contains(passphrase.count) else {
+        throw BoardError(code: "storage-refused", reason: "a passphrase of \(passphrase.count) bytes is none of a recovery key")
+      }
+    }
+    var content = store.content
+    content.wish = RecoveryWish(recoveryKey)
     try store.commit(content)
   }
 
@@ -66,7 +84,16 @@ final class LinuxStorage: Storage {
     try makeVolume(parts.data, root).destroy()
   }
 
-  private func open(_ parts: Parts, root: any SealingRootOfTrust) throws(BoardError) -> (VolumeCipher, epoch: UInt64) {
+  private struct Opened {
+    let cipher: VolumeCipher
+    let epoch: UInt64
+    var recoveryKey: RecoveryKeyFacts?
+    var change = RecoveryKeyChange.none
+    /// Why an order about the recovery key was not done.
+    var fault = ""
+  }
+
+  private func open(_ parts: Parts, root: any SealingRootOfTrust) throws(BoardError) -> Opened {
     let store = try IdentStore.open(parts.ident, root: root)
     if store.content.isWiping { try wipe(parts, root, made: store.content.dataEpoch) }
     guard let epoch = try root.value(of: .identityEpoch) else { throw IdentStore.damage("the root of trust has lost the identity epoch") }
@@ -74,7 +101,9 @@ final class LinuxStorage: Storage {
     if store.content.dataEpoch == epoch {
       guard let known = VolumeCipher(rawValue: store.content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
       cipher = known
-      try makeVolume(parts.data, root).open(cipher)
+      let outcome = try makeVolume(parts.data, root).open(cipher, content: store.content)
+      try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
+      return record(outcome, store, Opened(cipher: cipher, epoch: epoch))
     } else {
       guard store.content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
       // The first boot, or the first after a wipe; or such a boot was cut off, as the store is told last.
@@ -84,10 +113,42 @@ final class LinuxStorage: Storage {
       content.dataEpoch = epoch
       content.dataCipher = cipher.rawValue
       content.isWiping = false
+      // They were the former volume's.
+      content.recovery = nil
+      content.wish = nil
       try store.commit(content)
     }
     try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
-    return (cipher, epoch)
+    return Opened(cipher: cipher, epoch: epoch)
+  }
+
+  /// Writes down what became of an order about the recovery key. What is cut off before, or fails, the next boot finds as it is and does again.
+  private func record(_ outcome: RecoveryOutcome, _ store: IdentStore, _ opened: Opened) -> Opened {
+    var opened = opened
+    opened.recoveryKey = store.content.recovery?.key
+    var content = store.content
+    content.wish = nil
+    switch outcome {
+    case .nothing: return opened
+    case .made(let slot):
+      content.recovery = slot
+      opened.change = .made
+    case .removed:
+      content.recovery = nil
+      opened.change = .removed
+    case .failed(let reason, let isPending):
+      opened.change = .failed
+      opened.fault = reason
+      if isPending { return opened }
+    }
+    do throws(BoardError) {
+      try store.commit(content)
+      opened.recoveryKey = content.recovery?.key
+    } catch {
+      opened.change = .failed
+      opened.fault = error.reason
+    }
+    return opened
   }
 
   /// The partition, with the rest of the disk where there is any. Nothing that counts lies in it.
@@ -175,7 +236,7 @@ final class LinuxStorage: Storage {
     /// What a host program has instead of libcryptsetup.
     private struct NoVolume {
       private static let missing = BoardError(code: "not-built-in", reason: "this program was built without libcryptsetup: cross-build it for the device")
-      func open(_: VolumeCipher) throws(BoardError) { throw Self.missing }
+      func open(_: VolumeCipher, content _: IdentContent) throws(BoardError) -> RecoveryOutcome { throw Self.missing }
       func make(_: VolumeCipher, epoch _: UInt64) throws(BoardError) { throw Self.missing }
       func destroy() throws(BoardError) { throw Self.missing }
     }

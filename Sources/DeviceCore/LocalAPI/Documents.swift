@@ -102,7 +102,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     public var cipher: String?
     /// What its keys are sealed with: `none`, `tpm2` or `development`.
     public var rootOfTrust: String
-    /// Why it is not open.
+    /// Why it is not open, or what failed all the same.
     public var reason: String?
 
     public init(state: String, cipher: String? = nil, rootOfTrust: String, reason: String? = nil) {

@@ -94,7 +94,7 @@ enum RecoveryOutcome: Equatable {
       return passphrase.withUnsafeBytes { crypt_activate_by_passphrase(context, nil, CInt(slot), $0.bindMemory(to: CChar.self).baseAddress, $0.count, 0) } >= 0
     }
 
-    private func addSlot(_ slot: UInt8, passphrase: [UInt8], key: SecretBytes) throws(BoardError) {
+    func addSlot(_ slot: UInt8, passphrase: [UInt8], key: SecretBytes) throws(BoardError) {
       let result = key.withUnsafeBytes { key in
         passphrase.withUnsafeBytes { passphrase in
           haechi_luks_add_slot(
@@ -108,7 +108,7 @@ enum RecoveryOutcome: Equatable {
     }
 
     /// No slot is no error.
-    private func removeSlot(_ slot: UInt8) throws(BoardError) {
+    func removeSlot(_ slot: UInt8) throws(BoardError) {
       guard haechi_luks_has_slot(context, CInt(slot)) != 0 else { return }
       try check(crypt_keyslot_destroy(context, CInt(slot)), "crypt_keyslot_destroy")
       try partition.flush()

@@ -147,7 +147,7 @@ var targets: [Target] = [
     path: "Tests/SandboxProbe",
     swiftSettings: swiftSettings),
   tests("VirtualBoard", ["SimulatedSensors", "BoardAPI", "Foundations"]),
-  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi", "COpenSSL", "Audit"] + (onDevice ? ["CTss2"] : [])),
+  tests("LinuxBoard", ["QemuVirt", "BoardAPI", "Foundations", "CHaechi", "COpenSSL", "Audit"] + (onDevice ? ["CTss2", "CCryptsetup"] : [])),
   tests("Product", ["DeviceCore", "LocalAPI", "SupervisorLink", "BoardAPI", "VirtualBoard", "Foundations"]),
 ]
 

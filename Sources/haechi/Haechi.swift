@@ -25,11 +25,13 @@ struct Haechi: AsyncParsableCommand {
         5. Let your devices know each other, and renew their certificates in time:
              haechi peer add READER SOURCE --scope readings:temperature
              haechi renew
-        6. When it went quiet, look why, and release it:
+        6. Keep a key that opens its disk on a PC:
+             haechi recovery-key new --output FILE
+        7. When it went quiet, look why, and release it:
              haechi guard status
              haechi guard release
              haechi audit export
-        7. Give it away, and show that nothing of yours is left on it:
+        8. Give it away, and show that nothing of yours is left on it:
              haechi transfer --yes
              haechi receipt get --output FILE
 
@@ -47,6 +49,7 @@ struct Haechi: AsyncParsableCommand {
       MakerCommand.self, Provision.self, OwnerCommand.self, Claim.self, Devices.self, MemberCommand.self,
       Info.self, Status.self, Readings.self, SetActuator.self, Inputs.self, Events.self, Logs.self,
       GuardCommand.self, AuditCommand.self, CloudCommand.self, PeerCommand.self, DiscoveryCommand.self, Discover.self, Renew.self,
+      RecoveryKeyCommand.self,
       Transfer.self, ReceiptCommand.self, Demo.self,
     ])
 }

@@ -28,7 +28,7 @@ func runSupervisor(options: HostOptions) -> Never {
     }
     Supervisor(
       board: board, host: host, limits: limits, verifyStatement: verify,
-      verifyRevocations: { refusal(ofRevocations: $0, owner: $1, present: $2) },
+      verifyRevocations: { refusal(ofRevocations: $0, owner: $1, present: $2) }, recoveryWork: .withOpenSSL,
       appendAudit: { append($0, to: board.auditFolder, clock: WallClock(floor_s: BuildFacts.ofThisImage.built_s)) },
       beliefStore: KeptBeliefs(board)
     ).run()

@@ -198,6 +198,7 @@ actor BenchSupervisor {
       sign(digest, request)
     case .audit(_, let event): audited.append(event)
     case .exportAudit(let request): send(.answer(request: request, .done))
+    case .recoveryOffer(let request): send(.answer(request: request, .failed))
     }
   }
 }

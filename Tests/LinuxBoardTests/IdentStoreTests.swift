@@ -92,6 +92,64 @@ struct IdentStoreTests {
     #expect(try open().content == content("before"))
   }
 
+  /// The record with the passphrase is erased once it was done, also where the power went in between.
+  @Test func aPassphraseIsForgottenOnceItWasUsed() throws {
+    let facts = RecoveryKeyFacts(fingerprint: [1, 2, 3, 4, 5, 6, 7, 8], ordered_s: 1_700_000_000)
+    var wanted = content("one")
+    wanted.wish = .set(passphrase: Array("a passphrase".utf8), facts)
+    try open().commit(wanted)
+    #expect(try open().content == wanted)
+    let before = try image()
+    var done = content("one")
+    done.recovery = RecoverySlot(number: 1, key: facts)
+    try open().commit(done)
+    #expect(try open().content == done)
+    let places = [1 << 20, 2 << 20]
+    func records(_ image: [UInt8]) -> Int { places.filter { image[$0] != 0 }.count }
+    #expect(try records(before) == 2 && records(image()) == 1)
+    // As a cut before it was erased leaves it: the next look does it.
+    let after = try image()
+    let erased = try #require(places.first { after[$0] == 0 })
+    try folder.partition().write(Array(before[erased..<erased + 65_536]), at: UInt64(erased))
+    #expect(try records(image()) == 2)
+    #expect(try open().content == done)
+    #expect(try records(image()) == 1)
+    // What keeps the wish keeps its record, and an ordinary one is not erased.
+    try open().commit(content("two"))
+    try open().commit(content("three"))
+    #expect(try records(image()) == 2)
+  }
+
+  @Test func aContentHasOneForm() throws {
+    let facts = RecoveryKeyFacts(fingerprint: [1, 2, 3, 4, 5, 6, 7, 8], ordered_s: -1)
+    var contents = [content("one")]
+    contents[0].dataEpoch = 3
+    for recovery in [nil, RecoverySlot(number: 0, key: facts), RecoverySlot(number: 1, key: facts)] {
+      for wish in [nil, RecoveryWish.remove, .set(passphrase: [7], facts), .set(passphrase: [UInt8](repeating: 9, count: 128), facts)] {
+        var next = contents[0]
+        (next.recovery, next.wish) = (recovery, wish)
+        contents.append(next)
+      }
+    }
+    for content in contents {
+      let bytes = content.encoded()
+      #expect(IdentContent(decoding: bytes) == content)
+      #expect(IdentContent(decoding: bytes + [0]) == nil)
+      for count in 0..<bytes.count {
+        guard let shorter = IdentContent(decoding: Array(bytes.prefix(count))) else { continue }
+        // Only what firmware wrote that knew no recovery key is a part of another.
+        #expect(shorter == contents[0] && content != contents[0])
+      }
+      if let allowed = content.recovery, content.wish == nil { #expect(content.allowedSlots == [allowed.number]) }
+    }
+    #expect(contents[0].allowedSlots == [])
+    // Nothing said twice over: a part that says that there is nothing, a slot that there is not, a passphrase of no byte or too many.
+    let bare = contents[0].encoded()
+    for rest in [[0, 0], [1, 2] + [UInt8](repeating: 0, count: 16) + [0], [2], [0, 3], [0, 1] + [UInt8](repeating: 0, count: 17)] {
+      #expect(IdentContent(decoding: bare + rest) == nil)
+    }
+  }
+
   @Test func anOlderCopyIsDamageAndNeverBlank() throws {
     let blank = try image()
     try open().commit(content("one"))

@@ -25,6 +25,21 @@ extension FakeDevice {
     state.withLockedValue { $0.changes.append("transfer over connection \(connection) by \(caller)") }
     return LifeCycleDocument(deviceId: "00112233445566778899", ownerId: nil, lifeCycleState: .provisioned)
   }
+  private static let recoveryKey = RecoveryKeyDocument(
+    state: .inForce, fingerprint: "0123456789abcdef", orderedAt: "2026-01-31T12:00:00Z", pending: .set)
+  func recoveryKey() -> RecoveryKeyDocument { Self.recoveryKey }
+  func recoveryOffer() async throws(Problem) -> RecoveryOfferDocument {
+    state.withLockedValue { $0.changes.append("recovery key offered") }
+    return RecoveryOfferDocument(publicKey: String(repeating: "5a", count: 32))
+  }
+  func putRecoveryKey(_ request: RecoveryKeyRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument {
+    state.withLockedValue { $0.changes.append("recovery key \(request.sealedKey) by \(caller)") }
+    return Self.recoveryKey
+  }
+  func removeRecoveryKey(_ request: StatementRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument {
+    state.withLockedValue { $0.changes.append("no recovery key by \(caller)") }
+    return Self.recoveryKey
+  }
   func peers() -> PeersDocument {
     PeersDocument(peers: [
       PeerDocument(

@@ -72,7 +72,9 @@ import Testing
       .getClaim: ClaimOfferDocument.self,
       .postClaim: LifeCycleDocument.self, .getReceipt: WipeReceiptDocument.self,
       .getCredential: CredentialDocument.self, .postRenewal: RenewalOfferDocument.self,
-      .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
+      .putRenewal: CredentialDocument.self, .postTransfer: LifeCycleDocument.self, .getRecoveryKey: RecoveryKeyDocument.self,
+      .postRecoveryKey: RecoveryOfferDocument.self, .putRecoveryKey: RecoveryKeyDocument.self, .deleteRecoveryKey: RecoveryKeyDocument.self,
+      .getPeers: PeersDocument.self, .putPeer: PeersDocument.self,
       .deletePeer: PeersDocument.self, .getPeerHello: PeerHelloDocument.self, .getPeerReading: ReadingDocument.self,
       .putDiscovery: DiscoveryDocument.self,
     ]
@@ -86,7 +88,8 @@ import Testing
       .putActuator: ActuatorRequest.self, .postRelease: ReleaseRequest.self, .putCloud: CloudRequest.self,
       .putRevocations: RevocationsRequest.self, .putAudit: AuditSetting.self, .putProvisioning: ProvisioningRequest.self,
       .postClaim: ClaimRequest.self, .putRenewal: RenewalRequest.self, .postTransfer: StatementRequest.self, .putPeer: PeerRequest.self,
-      .deletePeer: StatementRequest.self, .putDiscovery: DiscoveryRequest.self,
+      .deletePeer: StatementRequest.self, .putDiscovery: DiscoveryRequest.self, .putRecoveryKey: RecoveryKeyRequest.self,
+      .deleteRecoveryKey: StatementRequest.self,
     ]
     for item in described where item.endpoint.takesBody {
       let (schema, example) = try #require(json(item.operation["requestBody"]?["content"]))

@@ -19,6 +19,8 @@ import Testing
     .postTransfer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .putDiscovery: #"{"on":true,"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .putPeer: #"{"scope":[],"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .putRecoveryKey: #"{"sealedKey":"5a","event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
+    .deleteRecoveryKey: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
     .deletePeer: #"{"event":1,"nonce":"5a","certificate":"pem","signature":"30"}"#,
   ]
 

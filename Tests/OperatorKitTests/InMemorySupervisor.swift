@@ -1,3 +1,4 @@
+import Crypto
 import Foundations
 import Glibc
 import Identity
@@ -25,6 +26,10 @@ final class InMemorySupervisor: Sendable {
     /// The owner's revocation list, DER; empty before the first.
     var revocations: [UInt8] = []
     var destinations: [CloudDestination] = []
+    var storage = StorageReport(state: .volatile, reason: "a stand-in keeps the files as they are")
+    /// Of the newest offer; it serves once.
+    var recoveryOffer: X25519PrivateKey?
+    var recoveryKey: RecoveryKey?
 
     var report: GradeReport {
       GradeReport(
@@ -56,13 +61,65 @@ final class InMemorySupervisor: Sendable {
     _ = Glibc.send(descriptor, packet, packet.count, CInt(MSG_NOSIGNAL))
   }
 
+  /// As if it had an encrypted disk.
+  func openStorage() {
+    let report = state.withLock { state in
+      state.storage = StorageReport(state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: 1)
+      return state.storage
+    }
+    send(.storage(report))
+  }
+
+  /// As the next start of the machine does with an order.
+  func openStorageAgain(failing: Bool = false) {
+    let report = state.withLock { state in
+      let former = state.storage.recoveryKey
+      let key = state.recoveryKey.map { RecoveryKeyReport(fingerprint: $0.fingerprintBytes, ordered_s: 1_700_000_000) }
+      state.storage = StorageReport(
+        state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: 1, recoveryKey: failing ? former : key,
+        recoveryChange: failing ? .failed : key == nil ? .removed : .made)
+      return state.storage
+    }
+    send(.storage(report))
+  }
+
+  /// The recovery key that was ordered last.
+  var recoveryKey: RecoveryKey? { state.withLock { $0.recoveryKey } }
+
+  private func offerRecovery(_ request: UInt32) {
+    guard let key = try? X25519PrivateKey.generate() else { return send(.answer(request: request, .failed)) }
+    state.withLock { $0.recoveryOffer = key }
+    send(.recoveryOffer(publicKey: key.publicKey))
+    send(.answer(request: request, .done))
+  }
+
+  private func orderRecovery(_ statement: OwnerStatement, _ signed: SignedStatement) -> RequestOutcome {
+    let report: GradeReport? = state.withLock { state in
+      if signed.kind == .setRecoveryKey {
+        guard let offer = state.recoveryOffer,
+          let key = try? RecoveryKey(
+            opening: signed.body, with: offer, device: statement.device, event: signed.event, nonce: signed.nonce)
+        else { return nil }
+        state.recoveryKey = key
+      } else {
+        state.recoveryKey = nil
+      }
+      state.recoveryOffer = nil
+      state.nonce = Self.newNonce()
+      return state.report
+    }
+    guard let report else { return .failed }
+    send(.grade(report))
+    return .done
+  }
+
   func start() {
     send(.started(count: 1, cause: .boot))
     send(.phase(PhaseReport(name: ShortName("mounts") ?? .unnamed, started_us: 1000, duration_us: 2000, outcome: .done, detail: "")))
     send(.phasesComplete)
     send(.line(name: ShortName("relay") ?? .unnamed, isOutput: true, value: false))
     send(.line(name: ShortName("button") ?? .unnamed, isOutput: false, value: false))
-    send(.storage(storage))
+    send(.storage(state.withLock { $0.storage }))
     send(.link(up: true))
     send(.grade(state.withLock { $0.report }))
     // A thread of its own: the shared pool has as many as there are cores, and each of these keeps one for as long as its device lives.
@@ -105,6 +162,7 @@ final class InMemorySupervisor: Sendable {
     case .commitIdentity(let request): send(.answer(request: request, .done))
     case .exportAudit(let request): send(.answer(request: request, .failed))
     case .sign(let request, _): send(.answer(request: request, .refused))
+    case .recoveryOffer(let request): offerRecovery(request)
     case .audit, .ready, .heartbeat, .applyLease, .dropLease, .destinationAddresses, .peerMoved: break
     }
   }
@@ -169,6 +227,7 @@ final class InMemorySupervisor: Sendable {
       send(.discovery(isOn: signed.body == [1]))
       send(.grade(report))
     case .transfer: break
+    case .setRecoveryKey, .removeRecoveryKey: return orderRecovery(statement, signed)
     }
     return .done
   }

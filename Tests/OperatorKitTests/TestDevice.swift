@@ -122,6 +122,13 @@ final class TestDevice: Sendable {
   /// The supervisor has seen something that only the owner ends.
   func quarantine() { supervisor.change(to: .quarantined, .crashLoop, evidence: "3 starts") }
 
+  /// It has an encrypted disk from now on.
+  func openStorage() { supervisor.openStorage() }
+  /// As the next start of the machine does with an order about the recovery key.
+  func openStorageAgain(failing: Bool = false) { supervisor.openStorageAgain(failing: failing) }
+  /// The recovery key that was ordered last.
+  var recoveryKey: RecoveryKey? { supervisor.recoveryKey }
+
   /// What the supervisor was ordered to open the network for, newest last.
   var destinations: [CloudDestination] { supervisor.destinations }
 

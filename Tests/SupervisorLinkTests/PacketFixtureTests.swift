@@ -59,10 +59,22 @@ struct PacketFixtureTests {
 
   @Test("the storage, both ways")
   func storage() throws {
-    // kind 10 storage: state 3 (locked), cipher of 0 bytes, root of trust 1 (TPM 2), identity epoch 7, reason of 2 bytes "no"
     // kind 14 wipe wanted: nothing else
     try expect("01 14", .wipeWanted)
+    // kind 10 storage: state 3 (locked), cipher of 0 bytes, root of trust 1 (TPM 2), identity epoch 7, reason of 2 bytes "no", no recovery key, no change of it
     try expect("01 10 03 00 01 0000000000000007 02 6e6f", .storage(StorageReport(state: .locked, rootOfTrust: .tpm2, identityEpoch: 7, reason: "no")))
+    // kind 10 storage: state 1 (open), cipher of 3 bytes "aes", root of trust 1, identity epoch 7, no reason, a recovery key: fingerprint of 8 bytes, ordered at
+    // 65,536 s; change 1 (made)
+    try expect(
+      "01 10 01 03 616573 01 0000000000000007 00 01 0102030405060708 0000000000010000 01",
+      .storage(
+        StorageReport(
+          state: .open, cipher: "aes", rootOfTrust: .tpm2, identityEpoch: 7,
+          recoveryKey: RecoveryKeyReport(fingerprint: [1, 2, 3, 4, 5, 6, 7, 8], ordered_s: 65_536), recoveryChange: .made)))
+    // kind 18 recovery offer: 32 bytes of a public key
+    try expect("01 18 " + String(repeating: "a5", count: 32), .recoveryOffer(publicKey: [UInt8](repeating: 0xa5, count: 32)))
+    // kind 99 recovery offer: request 19
+    try expect("01 99 00000013", .recoveryOffer(request: 19))
     // kind 90 commit identity: request 11
     try expect("01 90 0000000b", .commitIdentity(request: 11))
   }

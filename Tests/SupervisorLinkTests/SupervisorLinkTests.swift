@@ -53,7 +53,7 @@ extension SeededGenerator {
   }
 
   mutating func supervisorMessage() -> SupervisorMessage {
-    switch Int.random(in: 0..<18, using: &self) {
+    switch Int.random(in: 0..<19, using: &self) {
     case 0: .started(count: number32(), cause: pick([.boot, .ended, .hung, .violation]))
     case 1:
       .phase(
@@ -82,16 +82,19 @@ extension SeededGenerator {
       .storage(
         StorageReport(
           state: pick(StorageReport.State.allCases), cipher: text(48), rootOfTrust: pick([.none, .tpm2, .development]),
-          identityEpoch: number64(), reason: text(160)))
+          identityEpoch: number64(), reason: text(160),
+          recoveryKey: .random(using: &self) ? RecoveryKeyReport(fingerprint: bytes(8...8), ordered_s: Int64(bitPattern: number64())) : nil,
+          recoveryChange: pick(StorageReport.RecoveryChange.allCases)))
     case 13: .identityKey(bytes(0...128))
     case 14: .signature(request: number32(), bytes(0...80))
     case 16: .discovery(isOn: .random(using: &self))
+    case 17: .recoveryOffer(publicKey: bytes(32...32))
     default: .shutdown(grace_ms: number32())
     }
   }
 
   mutating func runtimeMessage() -> RuntimeMessage {
-    switch Int.random(in: 0..<19, using: &self) {
+    switch Int.random(in: 0..<20, using: &self) {
     case 0: return .ready
     case 1: return .heartbeat(number64())
     case 2: return .setOutput(request: number32(), name: name(), value: .random(using: &self))
@@ -123,6 +126,7 @@ extension SeededGenerator {
       guard let from = peers().list.first, let to = addresses().first else { return .ready }
       return .peerMoved(request: number32(), from: from, to: to)
     case 17: return .remakeStorage(request: number32())
+    case 18: return .recoveryOffer(request: number32())
     default: return .log(level: pick(LogLevel.allCases), source: name(), text: text(160))
     }
   }

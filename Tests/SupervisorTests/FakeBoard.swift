@@ -1,5 +1,7 @@
 import BoardAPI
 import Foundations
+import Supervisor
+import SupervisorLink
 
 /// What happened, in order, on the fake board and in the fake host.
 final class Journal {
@@ -131,6 +133,33 @@ final class FakeStorage: Storage {
     if failsToRemake { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
     remakes += 1
   }
+  /// `set` with the passphrase, or `remove`.
+  var orders: [String] = []
+  func order(_ recoveryKey: RecoveryKeyOrder) throws(BoardError) {
+    if failsToRecord { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
+    switch recoveryKey {
+    case .set(let passphrase, _): orders.append("set " + passphrase.withUnsafeBytes { String(decoding: $0, as: UTF8.self) })
+    case .remove: orders.append("remove")
+    }
+  }
+}
+
+/// Keys that open what names them.
+enum FakeRecovery {
+  /// The private half is `private…`, the public one `public…`.
+  static let privateKey = Array("private-private-private-private-".utf8)
+  static let publicKey = Array("public--public--public--public--".utf8)
+
+  static let work = RecoveryKeyWork(
+    makeKey: { privateKey + publicKey },
+    open: { (statement, _, key) throws(BoardError) in
+      guard key.withUnsafeBytes({ Array($0) }) == privateKey, statement.body.starts(with: publicKey) else {
+        throw BoardError(code: "recovery-key-refused", reason: "it was sealed to another key")
+      }
+      return .set(
+        passphrase: SecretBytes(copying: statement.body.dropFirst(publicKey.count)),
+        RecoveryKeyFacts(fingerprint: [1, 2, 3, 4, 5, 6, 7, 8], ordered_s: 9))
+    })
 }
 
 final class FakeWatchdog: WatchdogTimer {

@@ -180,7 +180,7 @@ struct Rig {
         return statement.signature == [1] ? nil : "signature-invalid: it is not that of kim"
       },
       verifyRevocations: { list, _, present in list.count > present.count ? nil : "certificate-profile: it does not grow" },
-      appendAudit: { [audit] batch in audit.append(batch) }, beliefStore: beliefs)
+      recoveryWork: FakeRecovery.work, appendAudit: { [audit] batch in audit.append(batch) }, beliefStore: beliefs)
   }
 
   /// The same device, started anew, and its runtime serves.

@@ -88,6 +88,10 @@ extension BenchDevice {
   func renewalOffer(binding: [UInt8]) async throws(Problem) -> RenewalOfferDocument { throw Self.notHere }
   func installRenewal(_ request: RenewalRequest, caller: String) async throws(Problem) -> CredentialDocument { throw Self.notHere }
   func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument { throw Self.notHere }
+  func recoveryKey() -> RecoveryKeyDocument { RecoveryKeyDocument(state: .none, fingerprint: nil, orderedAt: nil, pending: nil) }
+  func recoveryOffer() async throws(Problem) -> RecoveryOfferDocument { throw Self.notHere }
+  func putRecoveryKey(_ request: RecoveryKeyRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument { throw Self.notHere }
+  func removeRecoveryKey(_ request: StatementRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument { throw Self.notHere }
   func peers() -> PeersDocument { PeersDocument(peers: []) }
   func putPeer(_ peer: DeviceIdentifier, _ request: PeerRequest, caller: String) async throws(Problem) -> PeersDocument { throw Self.notHere }
   func removePeer(_ peer: DeviceIdentifier, _ request: StatementRequest, caller: String) async throws(Problem) -> PeersDocument { throw Self.notHere }

@@ -16,14 +16,18 @@ public struct StorageFacts: Sendable, Equatable {
   public let rootOfTrust: RootOfTrustFacts.Kind
   /// Of the root of trust: how often the device was made or wiped; 0 unless open.
   public let identityEpoch: UInt64
-  /// One sentence on why it is not open; empty where it is.
+  /// One sentence on why it is not open, or on what failed all the same; else empty.
   public let reason: String
   /// The device's own key, where the root of trust keeps it; nil where the runtime keeps one among its files, or nothing is open.
   public let identityKey: IdentityKey?
+  /// nil where the owner has none.
+  public let recoveryKey: RecoveryKeyFacts?
+  /// What opening it changed in that.
+  public let recoveryChange: RecoveryKeyChange
 
   public init(
     state: State, cipher: String = "", rootOfTrust: RootOfTrustFacts.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "",
-    identityKey: IdentityKey? = nil
+    identityKey: IdentityKey? = nil, recoveryKey: RecoveryKeyFacts? = nil, recoveryChange: RecoveryKeyChange = .none
   ) {
     self.state = state
     self.cipher = cipher
@@ -31,6 +35,8 @@ public struct StorageFacts: Sendable, Equatable {
     self.identityEpoch = identityEpoch
     self.reason = reason
     self.identityKey = identityKey
+    self.recoveryKey = recoveryKey
+    self.recoveryChange = recoveryChange
   }
 }
 
@@ -53,4 +59,7 @@ public protocol Storage: AnyObject {
   /// before does not open on the same root of trust. The machine restarts then, and the next `open()` goes on as a first boot does. Cut off at any instant, the
   /// storage is still not open, and it may be done again; or it has ended.
   func remake() throws(BoardError)
+  /// Keeps what is wanted of the recovery key, sealed; durable when it returns. The next `open()` does it, as it alone has the key of the volume: whatever
+  /// is cut off, the old one or the new one opens the disk.
+  func order(_ recoveryKey: RecoveryKeyOrder) throws(BoardError)
 }

@@ -12,6 +12,9 @@ final class FolderStorage: Storage {
   func recordWipe() throws(BoardError) { throw Self.nothingToWipe }
   func wipe() throws(BoardError) { throw Self.nothingToWipe }
   func remake() throws(BoardError) { throw Self.nothingToWipe }
+  func order(_: RecoveryKeyOrder) throws(BoardError) {
+    throw BoardError(code: "storage-not-there", reason: "a development host has no encrypted storage that a recovery key could open")
+  }
 
   private static let nothingToWipe =
     BoardError(code: "storage-not-there", reason: "a development host has no storage to wipe: remove its folder")

@@ -17,6 +17,10 @@ final class DeviceHub: Sendable {
     var storage = StorageReport(state: .volatile, reason: "the supervisor did not say")
     /// The public half of the device's own key, where the root of trust keeps the other.
     var identityKey: [UInt8]?
+    /// What a recovery key is to be sealed to; empty before the first.
+    var recoveryOffer: [UInt8] = []
+    /// What the next start of the machine does about the recovery key; nil for nothing.
+    var recoveryWish: RecoveryKeyDocument.Wish?
   }
 
   private struct Line {

@@ -2,7 +2,7 @@ import Foundations
 import LocalAPI
 import SupervisorLink
 
-/// The LDevID's renewal and the device's peers, as the local API sees them.
+/// The LDevID's renewal, the disk's recovery key and the device's peers, as the local API sees them.
 extension DeviceServiceAdapter {
   func credential() throws(Problem) -> CredentialDocument { try device.credential() }
 
@@ -22,6 +22,15 @@ extension DeviceServiceAdapter {
       try await statements.send(.transfer, request, body: [])
     }
     return lifeCycle()
+  }
+
+  func recoveryKey() -> RecoveryKeyDocument { recoveryDesk.document() }
+  func recoveryOffer() async throws(Problem) -> RecoveryOfferDocument { try await recoveryDesk.offer() }
+  func putRecoveryKey(_ request: RecoveryKeyRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument {
+    try await recoveryDesk.set(request, caller: caller)
+  }
+  func removeRecoveryKey(_ request: StatementRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument {
+    try await recoveryDesk.remove(request, caller: caller)
   }
 
   func peers() -> PeersDocument { peerDesk.document() }

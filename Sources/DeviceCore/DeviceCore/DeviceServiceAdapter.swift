@@ -20,6 +20,7 @@ struct DeviceServiceAdapter: DeviceService {
   let auditDesk: AuditDesk
   let discoveryDesk: DiscoveryDesk
   let storageHealth: StorageHealth
+  let recoveryDesk: RecoveryDesk
 
   func info() -> InfoDocument {
     let standing = device.standing

@@ -55,7 +55,13 @@ final class Inbox: Sendable {
         state.linkFollower?(up)
       }
     case .rootOfTrust(let report): hub.update { $0.rootOfTrust = report }
-    case .storage(let report): hub.update { $0.storage = report }
+    case .storage(let report):
+      hub.update { facts in
+        facts.storage = report
+        // What was ordered before it was opened is done.
+        facts.recoveryWish = nil
+      }
+    case .recoveryOffer(let publicKey): hub.update { $0.recoveryOffer = publicKey }
     case .identityKey(let publicKey): hub.update { $0.identityKey = publicKey }
     case .log(let level, let at_us, let text): hub.log.appendForeign(level, at_us: at_us, source: "supervisor", text)
     case .shutdown(let grace_ms): finish(.shutdown(grace_ms: grace_ms))

@@ -132,7 +132,8 @@ struct Runtime {
     let discoveryDesk = try await startDiscovery(device, hub)
     let service = DeviceServiceAdapter(
       device: device, hub: hub, configuration: configuration, clock: clock, grades: grades, statements: statements, cloudDesk: cloudDesk,
-      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk, discoveryDesk: discoveryDesk, storageHealth: storageHealth)
+      revocationDesk: revocationDesk, peerDesk: peerDesk, auditDesk: auditDesk, discoveryDesk: discoveryDesk, storageHealth: storageHealth,
+      recoveryDesk: RecoveryDesk(hub: hub, supervisor: supervisor, statements: statements))
     let watch = Guard { decision in raise(decision, supervisor, log) }
     let listener = try APIListener(
       group: group, device: device, api: APIServer(service: service), log: log, limits: configuration.connectionLimits, grades: grades,

@@ -76,7 +76,7 @@ struct StatementDesk: Sendable {
     let outcome: RequestOutcome
     do throws(SupervisorError) {
       outcome = try await supervisor.request(
-        deadline_ms: kind == .transfer ? SupervisorClient.commitDeadline_ms : SupervisorClient.statementDeadline_ms
+        deadline_ms: Self.isRecorded(kind) ? SupervisorClient.commitDeadline_ms : SupervisorClient.statementDeadline_ms
       ) { .statement(request: $0, statement) }
     } catch {
       throw .unavailable("The statement could not be passed on: \(error.reason).")
@@ -95,6 +95,14 @@ struct StatementDesk: Sendable {
     case .failed: throw .unavailable("The statement could not be checked; the log tells why.")
     case .notKept:
       throw .unavailable("It is carried out, and could not be made durable: a restart of the machine would forget it. The log tells why; say it again later.")
+    }
+  }
+
+  /// Whether it is recorded where the identity is kept, which takes longer.
+  private static func isRecorded(_ kind: StatementKind) -> Bool {
+    switch kind {
+    case .transfer, .setRecoveryKey, .removeRecoveryKey: true
+    case .release, .bindCloud, .setPeers, .setDiscovery: false
     }
   }
 

@@ -55,6 +55,8 @@ public struct AuditEvent: Hashable, Sendable {
     case withheld
     /// The kernel crashed so often since the boot before, by the records that it left.
     case kernelCrashed
+    /// What became of an order about the disk's recovery key: `made`, `removed`, `failed`.
+    case recoveryKey = 32
     // What the runtime tells.
     /// It serves: the life-cycle state.
     case serving = 64
@@ -96,6 +98,7 @@ public struct AuditEvent: Hashable, Sendable {
       case .unwritable: "unwritable"
       case .withheld: "withheld"
       case .kernelCrashed: "kernel-crashed"
+      case .recoveryKey: "recovery-key"
       case .serving: "serving"
       case .provisioned: "provisioned"
       case .claimed: "claimed"

@@ -15,12 +15,17 @@ public struct OwnerStatement: Hashable, Sendable {
   public static let transfer: UInt8 = 4
   /// The device announces itself to its neighbours, or not any more. The body is one byte, 1 or 0.
   public static let setDiscovery: UInt8 = 5
+  /// The device's disk gets this recovery key, in place of the one that it may have. The body is that of `RecoveryKey.sealed`.
+  public static let setRecoveryKey: UInt8 = 6
+  /// The device's disk has no recovery key any more. No body.
+  public static let removeRecoveryKey: UInt8 = 7
   /// Bytes of a nonce.
   public static let nonce_bytes = 32
-  /// The longest body: a port and a host name, or the places of all peers.
-  public static let bodyMaximum_bytes = max(2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes)
+  /// The longest body: a port and a host name, the places of all peers, or a sealed recovery key.
+  public static let bodyMaximum_bytes = max(
+    2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes, RecoveryKey.sealed_bytes)
 
-  /// `release`, `bindCloud`, `setPeers`, `transfer`, `setDiscovery`, or what a later version knows.
+  /// `release`, `bindCloud`, `setPeers`, `transfer`, `setDiscovery`, `setRecoveryKey`, `removeRecoveryKey`, or what a later version knows.
   public let kind: UInt8
   public let device: DeviceIdentifier
   /// The event that the device's supervisor named.

@@ -113,6 +113,13 @@ public protocol DeviceService: Sendable {
   ///
   /// - Parameter connection: the one that asks; every other is closed when it succeeds.
   func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument
+  func recoveryKey() -> RecoveryKeyDocument
+  /// What a recovery key is to be sealed to, for one order.
+  func recoveryOffer() async throws(Problem) -> RecoveryOfferDocument
+  /// Gives the disk a recovery key, by a statement that an admin of the owner signed; the machine restarts for it.
+  func putRecoveryKey(_ request: RecoveryKeyRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument
+  /// Takes it away, by such a statement; the machine restarts for it.
+  func removeRecoveryKey(_ request: StatementRequest, caller: String) async throws(Problem) -> RecoveryKeyDocument
   func peers() -> PeersDocument
   /// Makes another device a peer, or changes one, by a statement that an admin of the owner signed.
   func putPeer(_ peer: DeviceIdentifier, _ request: PeerRequest, caller: String) async throws(Problem) -> PeersDocument

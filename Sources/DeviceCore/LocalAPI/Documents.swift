@@ -114,7 +114,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     public var cipher: String?
     /// What its keys are sealed with: `none`, `tpm2` or `development`.
     public var rootOfTrust: String
-    /// Why it is not open.
+    /// Why it is not open, or what failed all the same.
     public var reason: String?
     /// Why nothing can be kept now; absent while all is well.
     public var fault: Fault?

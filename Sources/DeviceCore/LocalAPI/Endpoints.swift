@@ -8,6 +8,7 @@ enum Operation: String, CaseIterable {
   case getAudit, putAudit
   case getProvisioning, putProvisioning, postRemake, getClaim, postClaim, getReceipt
   case getCredential, postRenewal, putRenewal, postTransfer
+  case getRecoveryKey, postRecoveryKey, putRecoveryKey, deleteRecoveryKey
   case getPeers, putPeer, deletePeer, getPeerHello, getPeerReading
   case putDiscovery
 }
@@ -78,6 +79,12 @@ let endpointTable: [Endpoint] = [
   Endpoint(
     operation: .putRenewal, method: "PUT", path: "/v1/credential/renewal", roles: [.admin], takesBody: true, statuses: [409, 422, 503, 507]),
   Endpoint(operation: .postTransfer, method: "POST", path: "/v1/transfer", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503, 507]),
+  Endpoint(operation: .getRecoveryKey, method: "GET", path: "/v1/recovery-key", roles: [.admin]),
+  Endpoint(operation: .postRecoveryKey, method: "POST", path: "/v1/recovery-key", roles: [.admin], statuses: [409, 429, 503]),
+  Endpoint(
+    operation: .putRecoveryKey, method: "PUT", path: "/v1/recovery-key", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
+  Endpoint(
+    operation: .deleteRecoveryKey, method: "DELETE", path: "/v1/recovery-key", roles: [.admin], takesBody: true, statuses: [409, 422, 429, 503]),
   Endpoint(operation: .getPeers, method: "GET", path: "/v1/peers", roles: people),
   Endpoint(
     operation: .putPeer, method: "PUT", path: "/v1/peers/{name}", roles: [.admin], takesBody: true, statuses: [404, 409, 422, 429, 503, 507]),

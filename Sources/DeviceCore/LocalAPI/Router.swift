@@ -193,6 +193,7 @@ struct Router: Sendable {
       }
     case .getReceipt: return try ready(service.receipt())
     case .getCredential, .postRenewal, .putRenewal, .postTransfer: return try performRenewal(route, body: body, binding: binding)
+    case .getRecoveryKey, .postRecoveryKey, .putRecoveryKey, .deleteRecoveryKey: return try performRecovery(route, body: body)
     case .getAudit, .putAudit: return try performAudit(route, body: body)
     case .putDiscovery:
       let request = try decodeRequest(DiscoveryRequest.self, from: body, limits: limits)

@@ -51,6 +51,10 @@ public final class Supervisor {
     case wipeRecord(WipeOrder)
     /// Makes a damaged or locked storage anew.
     case remake(request: UInt32, start: UInt32)
+    /// Makes a key that a recovery key is sealed to.
+    case recoveryOffer(request: UInt32, start: UInt32)
+    /// Keeps an order about the recovery key.
+    case recoveryOrder(RecoveryOrder)
     case audit(AuditBatch, [AuditQueue.Answer])
     /// Keeps what is believed; nil for nothing.
     case beliefs(Belief?, [BeliefKeeping.Answer])
@@ -62,10 +66,11 @@ public final class Supervisor {
     var isRevocations: Bool { if case .revocations = self { true } else { false } }
     var isStorage: Bool {
       switch self {
-      case .identity, .wipeRecord, .remake: true
+      case .identity, .wipeRecord, .remake, .recoveryOrder: true
       default: false
       }
     }
+    var isRecoveryOffer: Bool { if case .recoveryOffer = self { true } else { false } }
     var isAudit: Bool { if case .audit = self { true } else { false } }
     var isSignature: Bool { if case .signature = self { true } else { false } }
     var isBeliefs: Bool { if case .beliefs = self { true } else { false } }
@@ -118,6 +123,7 @@ public final class Supervisor {
   var awaitingWipe: WipeOrder?
   /// When the machine restarts because the device is wiped.
   var wipeEnds_us: UInt64?
+  var recovery = RecoveryState()
 
   var guardState: GradeState
   var owner: PinnedOwner?
@@ -156,6 +162,9 @@ public final class Supervisor {
   /// Whether a revocation list is the owner's next, asked in a worker.
   let verifyRevocations: RevocationVerifier
 
+  /// Opens what a statement about the recovery key carries, in a worker.
+  let recoveryWork: RecoveryKeyWork
+
   /// What waits for the audit log.
   var audit: AuditQueue
   /// Appends to it, in a worker.
@@ -190,13 +199,14 @@ public final class Supervisor {
 
   public init(
     board: any Board, host: any ProcessHost, limits: SupervisorLimits = SupervisorLimits(), verifyStatement: @escaping StatementVerifier,
-    verifyRevocations: @escaping RevocationVerifier, appendAudit: @escaping AuditAppender, beliefStore: any BeliefStore
+    verifyRevocations: @escaping RevocationVerifier, recoveryWork: RecoveryKeyWork, appendAudit: @escaping AuditAppender, beliefStore: any BeliefStore
   ) {
     self.board = board
     self.host = host
     self.limits = limits
     self.verifyStatement = verifyStatement
     self.verifyRevocations = verifyRevocations
+    self.recoveryWork = recoveryWork
     self.appendAudit = appendAudit
     self.beliefStore = beliefStore
     audit = AuditQueue(rate: PacketRate(burst: limits.auditBurst, interval_s: limits.auditInterval_s, now_us: host.now_us()))
@@ -251,6 +261,7 @@ public final class Supervisor {
     }
     // A runtime that has ended has no successor in this life of the device: it would serve what is about to go.
     if let wipeEnds_us, now_us >= wipeEnds_us || hasNoRuntime { return .restart(reason: "the device is wiped") }
+    if let restarts_us = recovery.restarts_us, now_us >= restarts_us { return .restart(reason: Self.recoveryRestart) }
     if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")
@@ -262,6 +273,9 @@ public final class Supervisor {
     feedWatchdog()
     return .goOn
   }
+
+  /// No fault: the owner ordered what the next start alone can do.
+  static let recoveryRestart = "for the recovery key"
 
   private var hasNoRuntime: Bool { if case .none = state { true } else { false } }
 

@@ -220,6 +220,8 @@ extension StatementKind {
     case .setPeers: AuditWord("set-peers")
     case .transfer: AuditWord("transfer")
     case .setDiscovery: AuditWord("set-discovery")
+    case .setRecoveryKey: AuditWord("set-recovery-key")
+    case .removeRecoveryKey: AuditWord("remove-recovery-key")
     }
   }
 }

@@ -139,6 +139,7 @@ extension Supervisor {
     guard guardState.grade < .locked else { return .notInThisGrade }
     // What it orders must make sense before anyone's time is spent on its signature.
     guard isWellFormed(statement) else { return .refused }
+    if [.setRecoveryKey, .removeRecoveryKey].contains(statement.kind), let refusal = recoveryRefusal(statement) { return refusal }
     let verify = verifyStatement
     let revocations = revocations
     let started = startWorker(.statement(request: request, start: startCount, statement), deadline_us: limits.statement_us) {
@@ -152,7 +153,7 @@ extension Supervisor {
   private func isWellFormed(_ statement: SignedStatement) -> Bool {
     let addresses: [NetworkAddress]
     switch statement.kind {
-    case .release, .transfer: return true
+    case .release, .transfer, .setRecoveryKey, .removeRecoveryKey: return true
     case .setDiscovery: return Self.isOn(statement) != nil
     case .bindCloud:
       guard let destination = CloudDestination(encoded: statement.body) else { return false }
@@ -190,6 +191,10 @@ extension Supervisor {
       // The runtime empties its folder; the pinned owner, the broker and the peers go with the restart.
       guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
       return order(WipeOrder(request: request, start: start, word: statement.kind.auditWord, why: "released by its owner"), now_us: now_us)
+    case .setRecoveryKey, .removeRecoveryKey:
+      guardState.nonce = host.randomBytes(GradeReport.nonce_bytes)
+      tell(.grade(guardState.report(now_us: now_us)))
+      return orderRecovery(statement, request: request, of: start)
     case .setPeers:
       guard let peers = PeerDestinations(encoded: statement.body) else { return .refused }
       if peers != self.peers {

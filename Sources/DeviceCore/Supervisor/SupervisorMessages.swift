@@ -98,6 +98,8 @@ extension Supervisor {
       if let outcome = exportAudit(request: request) { tell(.answer(request: request, outcome)) }
     case .sign(let request, let digest):
       if let outcome = sign(digest, request: request, now_us: now_us) { tell(.answer(request: request, outcome)) }
+    case .recoveryOffer(let request):
+      if let outcome = offerRecovery(request: request) { tell(.answer(request: request, outcome)) }
     }
   }
 

@@ -49,9 +49,12 @@ extension Supervisor {
 
   /// Runs the phases of the end.
   public func shutDown(_ verdict: Verdict) {
-    if case .restart(let reason) = verdict { say(.error, "the machine starts anew: \(reason)") }
+    let isOrdered = verdict == .restart(reason: Self.recoveryRestart)
+    if case .restart(let reason) = verdict { say(isOrdered ? .notice : .error, "the machine starts anew: \(reason)") }
     let reason =
-      if verdict == .powerOff { AuditWord("power-off") } else if wipeEnds_us == nil { AuditWord("fault") } else { AuditWord("wiped") }
+      if verdict == .powerOff { AuditWord("power-off") } else if wipeEnds_us != nil { AuditWord("wiped") } else if isOrdered { AuditWord("ordered") } else {
+        AuditWord("fault")
+      }
     for phase in shutdownPhases(reason) {
       sayPhase(phase.report(clock: host.now_us), of: "shutdown")
       feedWatchdog()

@@ -44,7 +44,9 @@ extension Supervisor {
     storageReport = report
     identityKey = key
     switch report.state {
-    case .open: return .done
+    case .open:
+      noteRecoveryChange()
+      return .done
     case .volatile: return .skipped(report.reason)
     case .damaged, .locked: return .failed(report.reason)
     }
@@ -77,6 +79,9 @@ extension Supervisor {
     if let order = awaitingWipe {
       awaitingWipe = nil
       startRecord(of: order)
+    } else if let order = recovery.awaiting {
+      recovery.awaiting = nil
+      startRecovery(order)
     } else if !awaitingCommit.isEmpty {
       startCommit()
     }
@@ -105,6 +110,8 @@ extension StorageReport {
     self.init(
       state: State(rawValue: facts.state.rawValue) ?? .damaged, cipher: facts.cipher,
       rootOfTrust: RootOfTrustReport.Kind(rawValue: facts.rootOfTrust.rawValue) ?? .none, identityEpoch: facts.identityEpoch,
-      reason: facts.reason)
+      reason: facts.reason,
+      recoveryKey: facts.recoveryKey.map { RecoveryKeyReport(fingerprint: $0.fingerprint, ordered_s: $0.ordered_s) },
+      recoveryChange: RecoveryChange(rawValue: facts.recoveryChange.rawValue) ?? .none)
   }
 }

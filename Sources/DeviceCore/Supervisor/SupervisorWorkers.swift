@@ -25,12 +25,16 @@ extension Supervisor {
       switch worker.job {
       case .rootOfTrust: break
       case .policy: rulesFailed("no answer in time", now_us: now_us)
-      case .statement(let request, let start, _), .revocations(let request, let start, _): answer(request, of: start, .failed)
+      case .statement(let request, let start, _), .revocations(let request, let start, _), .recoveryOffer(let request, let start):
+        answer(request, of: start, .failed)
       case .identity(let requests, let start):
         for request in requests { answer(request, of: start, .failed) }
         startStorageJobIfIdle()
       case .wipeRecord(let order): recordFailed(order)
       case .remake(let request, let start): answer(request, of: start, .failed)
+      case .recoveryOrder(let order):
+        answer(order.request, of: order.start, .failed)
+        startStorageJobIfIdle()
       case .audit(let batch, let answers): auditFailed("no answer in time", batch, answers)
       case .beliefs(_, let answers): beliefsFailed("no answer in time", answers)
       case .signature(let request, let start):
@@ -50,7 +54,7 @@ extension Supervisor {
     case .statement(let request, let start, let statement):
       let isGood = isGood(bytes, child, what: "a statement")
       guard let outcome = isGood ? carryOut(statement, request: request, of: start, now_us: now_us) : .notPermitted else {
-        // A wipe, which is answered when it is recorded.
+        // A wipe or a recovery key, which is answered when it is recorded.
         return note(AuditEvent(.statementAccepted, .word(statement.kind.auditWord)), isUrgent: true)
       }
       if outcome == .done {
@@ -70,6 +74,8 @@ extension Supervisor {
     case .identity(let requests, let start): identityCommitted(requests, of: start, bytes, child)
     case .wipeRecord(let order): wipeRecorded(order, bytes, child, now_us: now_us)
     case .remake(let request, let start): storageRemade(request, of: start, bytes, child, now_us: now_us)
+    case .recoveryOffer(let request, let start): recoveryOffered(request, of: start, bytes, child)
+    case .recoveryOrder(let order): recoveryKept(order, bytes, child, now_us: now_us)
     case .audit(let batch, let answers): auditAnswered(bytes, child, batch, answers)
     case .beliefs(let belief, let answers): beliefsKept(belief, answers, bytes, child)
     case .signature(let request, let start): signatureMade(request, of: start, bytes, child)
@@ -115,6 +121,7 @@ extension Supervisor.WorkerJob {
     case .identity: "identity"
     case .wipeRecord: "record of the wipe"
     case .remake: "new storage"
+    case .recoveryOffer, .recoveryOrder: "recovery key"
     case .audit: "audit log"
     case .beliefs: "beliefs"
     case .signature: "signature of the device's own key"

@@ -103,6 +103,21 @@ public struct RootOfTrustReport: Hashable, Sendable {
   }
 }
 
+/// The owner's recovery key of the storage, as far as the device knows it.
+public struct RecoveryKeyReport: Hashable, Sendable {
+  /// Bytes of a fingerprint.
+  public static let fingerprint_bytes = 8
+  public let fingerprint: [UInt8]
+  /// When it was ordered, in seconds since 1970, UTC.
+  public let ordered_s: Int64
+
+  /// - Parameter fingerprint: exactly 8 bytes; anything else is filled up or cut.
+  public init(fingerprint: [UInt8], ordered_s: Int64) {
+    self.fingerprint = Array((fingerprint + [UInt8](repeating: 0, count: Self.fingerprint_bytes)).prefix(Self.fingerprint_bytes))
+    self.ordered_s = ordered_s
+  }
+}
+
 /// What became of the storage that outlives the power.
 public struct StorageReport: Hashable, Sendable {
   public enum State: UInt8, Sendable, CaseIterable {
@@ -124,17 +139,27 @@ public struct StorageReport: Hashable, Sendable {
   public let rootOfTrust: RootOfTrustReport.Kind
   /// Of the root of trust: how often the device was made or wiped; 0 unless open.
   public let identityEpoch: UInt64
-  /// One sentence on why it is not open, at most 160 bytes of UTF-8; empty where it is.
+  /// One sentence on why it is not open, or on what failed all the same, at most 160 bytes of UTF-8; else empty.
   public let reason: String
+  /// nil where the owner has none.
+  public let recoveryKey: RecoveryKeyReport?
+  /// What opening it changed in that.
+  public let recoveryChange: RecoveryChange
+
+  /// What became of an order about the recovery key.
+  public enum RecoveryChange: UInt8, Sendable, CaseIterable { case none = 0, made = 1, removed = 2, failed = 3 }
 
   public init(
-    state: State, cipher: String = "", rootOfTrust: RootOfTrustReport.Kind = .none, identityEpoch: UInt64 = 0, reason: String = ""
+    state: State, cipher: String = "", rootOfTrust: RootOfTrustReport.Kind = .none, identityEpoch: UInt64 = 0, reason: String = "",
+    recoveryKey: RecoveryKeyReport? = nil, recoveryChange: RecoveryChange = .none
   ) {
     self.state = state
     self.cipher = SupervisorPacket.cut(cipher, to: Self.cipherMaximum_bytes)
     self.rootOfTrust = rootOfTrust
     self.identityEpoch = identityEpoch
     self.reason = SupervisorPacket.cut(reason, to: Self.reasonMaximum_bytes)
+    self.recoveryKey = recoveryKey
+    self.recoveryChange = recoveryChange
   }
 }
 
@@ -179,12 +204,19 @@ public enum StatementKind: UInt8, Sendable, CaseIterable {
   case transfer = 4
   /// The device announces itself to its neighbours, or not any more. Body: one byte, 1 or 0.
   case setDiscovery = 5
+  /// The disk gets another recovery key at the next start of the machine, which comes soon. Body: the key, sealed to the newest `recoveryOffer`.
+  case setRecoveryKey = 6
+  /// Likewise none any more. No body.
+  case removeRecoveryKey = 7
 }
 
 /// A statement of the owner's, signed by one of the owner's admins; what its signature covers is in Identity's `OwnerStatement`.
 public struct SignedStatement: Hashable, Sendable {
-  /// The longest body: a port and a host name, or the places of all peers.
-  public static let bodyMaximum_bytes = max(2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes)
+  /// A recovery key of 32 bytes, sealed: the encapsulated key is as long, the tag has 16.
+  public static let sealedRecoveryKey_bytes = 80
+  /// The longest body: a port and a host name, the places of all peers, or a sealed recovery key.
+  public static let bodyMaximum_bytes = max(
+    2 + CloudDestination.hostMaximum_bytes, PeerDestinations.encodedMaximum_bytes, sealedRecoveryKey_bytes)
   /// A person's certificate has about 600 bytes.
   public static let certificateMaximum_bytes = 1_024
   /// An ECDSA-Sig-Value of P-256 has at most 72 bytes, an Ed25519 signature 64.
@@ -265,6 +297,8 @@ public enum SupervisorMessage: Hashable, Sendable {
   case signature(request: UInt32, [UInt8])
   /// Whether multicast DNS is let through, at the start where it is and after each change.
   case discovery(isOn: Bool)
+  /// Before the answer to a request for it: the public key, 32 bytes, of X25519, that a recovery key is to be sealed to. It serves once.
+  case recoveryOffer(publicKey: [UInt8])
 }
 
 /// What became of a request.
@@ -328,4 +362,6 @@ public enum RuntimeMessage: Hashable, Sendable {
   /// A signature of the device's own key, which is not the runtime's to have, over a SHA-256 digest of 32 bytes: answered by `.signature`, or by `.answer`
   /// where there is none.
   case sign(request: UInt32, digest: [UInt8])
+  /// The owner's admin is about to give the disk a recovery key: a new `recoveryOffer` is wanted.
+  case recoveryOffer(request: UInt32)
 }

@@ -108,6 +108,10 @@ extension SupervisorPacket {
       writer.uint16(from.port)
       writer.addresses([from.address, address])
       return writer.packet()
+    case .recoveryOffer(let request):
+      var writer = PacketWriter(kind: RuntimeKind.recoveryOffer.rawValue)
+      writer.uint32(request)
+      return writer.packet()
     }
   }
 
@@ -189,6 +193,8 @@ extension SupervisorPacket {
         throw LinkError("packet-field", "addresses: not the two of a peer that moved, or port 0")
       }
       return .peerMoved(request: request, from: from, to: addresses[1])
+    case .recoveryOffer:
+      return .recoveryOffer(request: try reader.uint32("request"))
     }
   }
 

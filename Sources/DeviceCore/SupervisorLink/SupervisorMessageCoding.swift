@@ -79,6 +79,12 @@ extension SupervisorPacket {
       writer.byte(report.rootOfTrust.rawValue)
       writer.uint64(report.identityEpoch)
       writer.text(report.reason, maximum: StorageReport.reasonMaximum_bytes)
+      writer.bool(report.recoveryKey != nil)
+      if let key = report.recoveryKey {
+        writer.fixed(key.fingerprint)
+        writer.uint64(UInt64(bitPattern: key.ordered_s))
+      }
+      writer.byte(report.recoveryChange.rawValue)
       return writer.packet()
     case .peers(let destinations):
       var writer = PacketWriter(kind: SupervisorKind.peers.rawValue)
@@ -98,6 +104,10 @@ extension SupervisorPacket {
     case .discovery(let isOn):
       var writer = PacketWriter(kind: SupervisorKind.discovery.rawValue)
       writer.bool(isOn)
+      return writer.packet()
+    case .recoveryOffer(let publicKey):
+      var writer = PacketWriter(kind: SupervisorKind.recoveryOffer.rawValue)
+      writer.fixed((publicKey + [UInt8](repeating: 0, count: recoveryOfferBytes)).prefix(recoveryOfferBytes))
       return writer.packet()
     }
   }
@@ -173,7 +183,8 @@ extension SupervisorPacket {
           cipher: try reader.text("cipher", maximum: StorageReport.cipherMaximum_bytes),
           rootOfTrust: try reader.choice("rootOfTrust", RootOfTrustReport.Kind.self),
           identityEpoch: try reader.uint64("identityEpoch"),
-          reason: try reader.text("reason", maximum: StorageReport.reasonMaximum_bytes)))
+          reason: try reader.text("reason", maximum: StorageReport.reasonMaximum_bytes), recoveryKey: try recoveryKey(&reader),
+          recoveryChange: try reader.choice("recoveryChange", StorageReport.RecoveryChange.self)))
     case .wipeWanted:
       return .wipeWanted
     case .peers:
@@ -188,6 +199,16 @@ extension SupervisorPacket {
         request: try reader.uint32("request"), try reader.bytes("signature", maximum: SignedStatement.signatureMaximum_bytes))
     case .discovery:
       return .discovery(isOn: try reader.bool("isOn"))
+    case .recoveryOffer:
+      return .recoveryOffer(publicKey: try reader.fixed("publicKey", count: recoveryOfferBytes))
     }
+  }
+
+  private static let recoveryOfferBytes = 32
+
+  private static func recoveryKey(_ reader: inout PacketReader) throws(LinkError) -> RecoveryKeyReport? {
+    guard try reader.bool("recoveryKey") else { return nil }
+    let fingerprint = try reader.fixed("fingerprint", count: RecoveryKeyReport.fingerprint_bytes)
+    return RecoveryKeyReport(fingerprint: fingerprint, ordered_s: Int64(bitPattern: try reader.uint64("ordered_s")))
   }
 }

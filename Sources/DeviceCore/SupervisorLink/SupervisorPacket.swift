@@ -5,9 +5,9 @@
 /// Kinds of the two directions do not overlap, so a packet that is sent back is refused. Decoding is total: whatever the
 /// bytes are, it returns a message or throws `LinkError`.
 public enum SupervisorPacket {
-  /// Bytes of each packet. The largest message (the runtime's `audit`: 215) fits with room for one more field.
+  /// Bytes of each packet. The largest message (`storage`: 240) fits.
   public static let size = 256
-  /// Bytes of a packet that carries a certificate: the largest (a statement: 1,241) with room for one more field.
+  /// Bytes of a packet that carries a certificate: the largest (a statement: 1,255) with room for one more field.
   public static let largeSize = 1_280
   /// Bytes of a packet that carries a revocation list.
   public static let listSize = 11_264
@@ -35,6 +35,7 @@ public enum SupervisorPacket {
     case started = 0x01, phase, phasesComplete, line, input, answer, link, rootOfTrust, log, shutdown, grade, destination, peers
     case storage = 0x10, discovery
     case wipeWanted = 0x14
+    case recoveryOffer = 0x18
     case identityKey = 0x20, signature
   }
   enum RuntimeKind: UInt8 {
@@ -44,7 +45,7 @@ public enum SupervisorPacket {
     case commitIdentity = 0x90
     case audit = 0x91
     case exportAudit, peerMoved
-    case remakeStorage = 0x98
+    case remakeStorage = 0x98, recoveryOffer
     case sign = 0xa0
   }
 

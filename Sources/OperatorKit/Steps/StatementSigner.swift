@@ -40,13 +40,25 @@ struct StatementSigner: Sendable {
     _ kind: UInt8, body: [UInt8] = [], from first: GuardState, over client: DeviceClient, to device: DeviceIdentifier,
     send: (StatementProof) async throws(OperatorError) -> Answer
   ) async throws(OperatorError) -> (state: GuardState, answer: Answer) {
+    try await order(kind, from: first, over: client, to: device, body: { _ throws(OperatorError) in body }) {
+      (proof, _) throws(OperatorError) in try await send(proof)
+    }
+  }
+
+  /// As above, with a body that is made anew for each event.
+  func order<Answer>(
+    _ kind: UInt8, from first: GuardState, over client: DeviceClient, to device: DeviceIdentifier,
+    body: (GuardState) async throws(OperatorError) -> [UInt8], send: (StatementProof, [UInt8]) async throws(OperatorError) -> Answer
+  ) async throws(OperatorError) -> (state: GuardState, answer: Answer) {
     do throws(OperatorError) {
-      return (first, try await send(try proof(kind, body: body, device, first, client)))
+      let bytes = try await body(first)
+      return (first, try await send(try proof(kind, body: bytes, device, first, client), bytes))
     } catch {
       guard error.refusal?.problem == staleStatement else { throw error }
     }
     let newest = try await state(client)
-    return (newest, try await send(try proof(kind, body: body, device, newest, client)))
+    let bytes = try await body(newest)
+    return (newest, try await send(try proof(kind, body: bytes, device, newest, client), bytes))
   }
 
   private func proof(

@@ -14,16 +14,20 @@
 
     private static let minimum_bytes: UInt64 = 16 << 20
 
-    /// Opens what was made for this epoch.
-    func open(_ cipher: VolumeCipher) throws(BoardError) {
+    /// Opens what was made for this epoch, and does what is wanted of its recovery key.
+    ///
+    /// - Parameter content: what the ident store says of it.
+    func open(_ cipher: VolumeCipher, content: IdentContent = IdentContent()) throws(BoardError) -> RecoveryOutcome {
       let volume = try LUKSVolume(partition)
-      try volume.load(cipher)
+      try volume.load(cipher, slots: content.allowedSlots)
       let key = try root.unseal(try volume.keptBlob())
       guard key.count == cipher.key_bytes else { throw IdentStore.damage("the sealed key has \(key.count) bytes, not \(cipher.key_bytes)") }
       // From here on nobody gets it again in this boot, whatever becomes of the rest.
       try root.closeForThisBoot()
+      let outcome = volume.fulfil(content.wish, present: content.recovery, key: key)
       try volume.activate(key: key)
       try mountVolume()
+      return outcome
     }
 
     /// Makes it anew: what lay there is no longer to be read in any case, and is discarded besides.

@@ -21,6 +21,28 @@ struct IdentFile: Equatable {
   }
 }
 
+/// The recovery key that is in force: its slot in the LUKS2 header, and what names it. The key itself is not kept.
+struct RecoverySlot: Equatable {
+  /// Only these are ever used: a new key takes the one that the old one has not.
+  static let all: [UInt8] = [0, 1]
+
+  let number: UInt8
+  let key: RecoveryKeyFacts
+}
+
+/// What the next boot is to do about the recovery key.
+enum RecoveryWish: Equatable {
+  case set(passphrase: [UInt8], RecoveryKeyFacts)
+  case remove
+
+  init(_ order: RecoveryKeyOrder) {
+    switch order {
+    case .set(let passphrase, let facts): self = .set(passphrase: passphrase.withUnsafeBytes { Array($0) }, facts)
+    case .remove: self = .remove
+    }
+  }
+}
+
 /// What a record of the ident store holds.
 struct IdentContent: Equatable {
   /// The value of the identity epoch that the data partition was made for; 0 while there is none.
@@ -32,6 +54,16 @@ struct IdentContent: Equatable {
   var files: [IdentFile] = []
   /// The device's own key, where the root of trust keeps it. The runtime never sees this.
   var identityKey: IdentityKey?
+  /// nil where the volume has none.
+  var recovery: RecoverySlot?
+  /// Until the next boot has done it. A passphrase is in no record any longer than that.
+  var wish: RecoveryWish?
+
+  /// Of the key slots of `data`, those that may be there.
+  var allowedSlots: Set<UInt8> {
+    // Cut off at any step, an order leaves the old one, the new one, or both.
+    wish == nil ? Set(recovery.map { [$0.number] } ?? []) : Set(RecoverySlot.all)
+  }
 
   static let maximumFiles = 32
   /// Of all contents together.
@@ -39,6 +71,7 @@ struct IdentContent: Equatable {
 
   /// What follows the files is named by a number.
   private static let identityKeyTag: UInt8 = 1
+  private static let recoveryTag: UInt8 = 2
 
   /// The sum of what the files hold.
   var files_bytes: Int { files.reduce(0) { $0 + $1.content.count } }
@@ -63,7 +96,61 @@ struct IdentContent: Equatable {
         writer.put(field)
       }
     }
+    // Nor is there a part where there is nothing to say.
+    if recovery != nil || wish != nil {
+      writer.put(Self.recoveryTag)
+      put(into: &writer)
+    }
     return writer.bytes
+  }
+
+  /// Recovery key: 0, or 1, slot (1) and facts; wish: 0, or 1, facts, bytes of the passphrase (1) and it, or 2 for none any more. Facts: fingerprint (8), when
+  /// (8).
+  private func put(into writer: inout FieldWriter) {
+    writer.put(UInt8(recovery == nil ? 0 : 1))
+    if let recovery {
+      writer.put(recovery.number)
+      Self.put(recovery.key, into: &writer)
+    }
+    switch wish {
+    case nil: writer.put(UInt8(0))
+    case .set(let passphrase, let facts):
+      writer.put(UInt8(1))
+      Self.put(facts, into: &writer)
+      writer.put(UInt8(truncatingIfNeeded: passphrase.count))
+      writer.put(passphrase)
+    case .remove: writer.put(UInt8(2))
+    }
+  }
+
+  private static func put(_ facts: RecoveryKeyFacts, into writer: inout FieldWriter) {
+    writer.put(facts.fingerprint)
+    writer.put(UInt64(bitPattern: facts.ordered_s))
+  }
+
+  private static func facts(_ reader: inout FieldReader) -> RecoveryKeyFacts? {
+    guard let fingerprint = reader.take(RecoveryKeyFacts.fingerprint_bytes), let ordered = reader.number(UInt64.self) else { return nil }
+    return RecoveryKeyFacts(fingerprint: fingerprint, ordered_s: Int64(bitPattern: ordered))
+  }
+
+  /// False where the bytes are no such part, or say that there is nothing.
+  private mutating func takeRecovery(_ reader: inout FieldReader) -> Bool {
+    guard let hasKey = reader.number(UInt8.self), hasKey <= 1 else { return false }
+    if hasKey == 1 {
+      guard let slot = reader.number(UInt8.self), RecoverySlot.all.contains(slot), let facts = Self.facts(&reader) else { return false }
+      recovery = RecoverySlot(number: slot, key: facts)
+    }
+    switch reader.number(UInt8.self) {
+    case 0: break
+    case 1:
+      guard let facts = Self.facts(&reader), let count = reader.number(UInt8.self), count > 0, Int(count) <= RecoveryKeyOrder.passphraseMaximum_bytes,
+        let passphrase = reader.take(Int(count))
+      else { return false }
+      wish = .set(passphrase: passphrase, facts)
+    case 2: wish = .remove
+    default: return false
+    }
+    return recovery != nil || wish != nil
   }
 
   init() {}
@@ -84,15 +171,22 @@ struct IdentContent: Equatable {
       else { return nil }
       files.append(IdentFile(name: name, content: content))
     }
-    if !reader.isAtEnd {
-      guard reader.number(UInt8.self) == Self.identityKeyTag,
-        let publicCount = reader.number(UInt16.self), (1...IdentityKey.publicKeyMaximum_bytes).contains(Int(publicCount)),
+    // Each part once, in the order of their tags.
+    var tag = reader.isAtEnd ? nil : reader.number(UInt8.self)
+    if tag == Self.identityKeyTag {
+      guard let publicCount = reader.number(UInt16.self), (1...IdentityKey.publicKeyMaximum_bytes).contains(Int(publicCount)),
         let publicKey = reader.take(Int(publicCount)),
         let handleCount = reader.number(UInt16.self), (1...IdentityKey.handleMaximum_bytes).contains(Int(handleCount)),
         let handle = reader.take(Int(handleCount))
       else { return nil }
       identityKey = IdentityKey(publicKey: publicKey, handle: handle)
+      tag = reader.isAtEnd ? nil : reader.number(UInt8.self)
     }
+    if tag == Self.recoveryTag {
+      guard takeRecovery(&reader) else { return nil }
+      tag = nil
+    }
+    guard tag == nil else { return nil }
     guard reader.isAtEnd, files_bytes <= Self.filesMaximum_bytes else { return nil }
   }
 }

@@ -71,9 +71,25 @@ final class IdentStore {
     try Self.write(IdentRecord(generation: next, content: content), key: key, to: partition)
     let counted = try root.raise(.identGeneration)
     guard counted == next else { throw Self.damage("the root of trust counts generation \(counted), not \(next)") }
+    let old = self.content
+    let place = Self.offset(of: generation)
     generation = next
     self.content = content
+    if Self.leavesSecret(old, content) { try Self.erase(place, of: partition) }
   }
+
+  /// Whether an older record holds a passphrase that the newer one does not.
+  private static func leavesSecret(_ old: IdentContent, _ new: IdentContent) -> Bool {
+    guard case .set = old.wish else { return false }
+    return old.wish != new.wish
+  }
+
+  private static func erase(_ offset_bytes: UInt64, of partition: BlockPartition) throws(BoardError) {
+    try partition.write([UInt8](repeating: 0, count: IdentRecord.header_bytes + IdentRecord.sealedMaximum_bytes), at: offset_bytes)
+    try partition.flush()
+  }
+
+  private static func offset(of generation: UInt64) -> UInt64 { recordOffsets_bytes[Int(generation & 1)] }
 
   private static func make(_ partition: BlockPartition, root: any SealingRootOfTrust) throws(BoardError) -> IdentStore {
     let key = try RecordCipher.randomKey(RecordCipher.key_bytes)
@@ -99,10 +115,10 @@ final class IdentStore {
   }
 
   private static func newest(_ partition: BlockPartition, root: any SealingRootOfTrust, key: SecretBytes) throws(BoardError) -> IdentStore {
-    var found: IdentRecord?
+    var (found, older): (IdentRecord?, IdentRecord?)
     for offset in recordOffsets_bytes {
-      guard let record = try read(partition, at: offset, key: key), record.generation > found?.generation ?? 0 else { continue }
-      found = record
+      guard let record = try read(partition, at: offset, key: key) else { continue }
+      if record.generation > found?.generation ?? 0 { (found, older) = (record, found) } else { older = record }
     }
     guard let found else { throw damage("no record of the partition \(partition.name) is whole") }
     guard let counted = try root.value(of: .identGeneration) else { throw damage("the root of trust has lost the generation of \(partition.name)") }
@@ -117,6 +133,8 @@ final class IdentStore {
     } else if found.generation < counted {
       throw damage("the partition \(partition.name) is an older copy: generation \(found.generation) of \(counted)")
     }
+    // The power went before it was erased.
+    if let older, leavesSecret(older.content, found.content) { try erase(offset(of: older.generation), of: partition) }
     return IdentStore(partition: partition, root: root, key: key, generation: found.generation, content: found.content)
   }
 
@@ -125,7 +143,7 @@ final class IdentStore {
   }
 
   private static func write(_ record: IdentRecord, key: SecretBytes, to partition: BlockPartition) throws(BoardError) {
-    try partition.write(try record.sealed(key: key), at: recordOffsets_bytes[Int(record.generation & 1)])
+    try partition.write(try record.sealed(key: key), at: offset(of: record.generation))
     try partition.flush()
   }
 

@@ -48,8 +48,8 @@ enum LUKSLayout {
     static let device = "/dev/mapper/" + name
     private static let token: CInt = 0
 
-    private let context: OpaquePointer
-    private let partition: BlockPartition
+    let context: OpaquePointer
+    let partition: BlockPartition
 
     init(_ partition: BlockPartition) throws(BoardError) {
       // There is no udev: the library makes the nodes by itself.
@@ -80,8 +80,9 @@ enum LUKSLayout {
 
     /// Reads the header and compares it with the constants.
     ///
+    /// - Parameter slots: the key slots that may be there.
     /// - Throws: `storage-damaged`, naming what differs.
-    func load(_ cipher: VolumeCipher) throws(BoardError) {
+    func load(_ cipher: VolumeCipher, slots: Set<UInt8> = []) throws(BoardError) {
       guard haechi_luks_load(context) == 0 else {
         throw IdentStore.damage("the partition \(partition.name) has no LUKS2 header that is whole: \(LastWords.text)")
       }
@@ -101,6 +102,7 @@ enum LUKSLayout {
       for (what, found, wanted) in facts where found != wanted {
         throw IdentStore.damage("the LUKS2 header was edited: \(what) \(found.prefix(40)) where this firmware has \(wanted)")
       }
+      try checkSlots(cipher, allowed: slots)
     }
 
     /// Keeps a sealed key in the header.
@@ -147,9 +149,9 @@ enum LUKSLayout {
       guard result == 0 || result == 0 - ENODEV else { throw failure(result, "crypt_deactivate_by_name", name) }
     }
 
-    private func words(_ text: UnsafePointer<CChar>?) -> String { text.map { String(cString: $0) } ?? "none" }
+    func words(_ text: UnsafePointer<CChar>?) -> String { text.map { String(cString: $0) } ?? "none" }
 
-    private func check(_ result: CInt, _ call: String) throws(BoardError) {
+    func check(_ result: CInt, _ call: String) throws(BoardError) {
       guard result >= 0 else { throw Self.failure(result, call, partition.path) }
     }
 

@@ -29,7 +29,8 @@ final class LinuxStorage: Storage {
         kind = root.kind
         let opened = try open(parts, root: root)
         return StorageFacts(
-          state: .open, cipher: opened.cipher.word, rootOfTrust: kind, identityEpoch: opened.epoch, identityKey: opened.identityKey)
+          state: .open, cipher: opened.cipher.word, rootOfTrust: kind, identityEpoch: opened.epoch, reason: opened.fault, identityKey: opened.identityKey,
+          recoveryKey: opened.recoveryKey, recoveryChange: opened.change)
       }
     } catch {
       return StorageFacts(state: error.code == BoardError.lockedCode ? .locked : .damaged, rootOfTrust: kind, reason: error.reason)
@@ -52,6 +53,22 @@ final class LinuxStorage: Storage {
     var content = store.content
     content.files = try IdentFolder(path: identityFolder, user: user).read()
     content.isWiping = true
+    // Nobody shall open what is about to go.
+    content.wish = nil
+    try store.commit(content)
+  }
+
+  func order(_ recoveryKey: RecoveryKeyOrder) throws(BoardError) {
+    let (parts, root) = try require()
+    let store = try IdentStore.open(parts.ident, root: root)
+    guard !store.content.isWiping else { throw BoardError(code: "storage-refused", reason: "the device is being wiped") }
+    if case .set(let passphrase, _) = recoveryKey {
+      guard (1...RecoveryKeyOrder.passphraseMaximum_bytes).contains(passphrase.count) else {
+        throw BoardError(code: "storage-refused", reason: "a passphrase of \(passphrase.count) bytes is none of a recovery key")
+      }
+    }
+    var content = store.content
+    content.wish = RecoveryWish(recoveryKey)
     try store.commit(content)
   }
 
@@ -75,18 +92,27 @@ final class LinuxStorage: Storage {
     try IdentStore.remake(parts.ident, root: root)
   }
 
-  private func open(
-    _ parts: Parts, root: any SealingRootOfTrust
-  ) throws(BoardError) -> (cipher: VolumeCipher, epoch: UInt64, identityKey: IdentityKey?) {
+  private struct Opened {
+    let cipher: VolumeCipher
+    let epoch: UInt64
+    let identityKey: IdentityKey?
+    var recoveryKey: RecoveryKeyFacts?
+    var change = RecoveryKeyChange.none
+    /// Why an order about the recovery key was not done.
+    var fault = ""
+  }
+
+  private func open(_ parts: Parts, root: any SealingRootOfTrust) throws(BoardError) -> Opened {
     let store = try IdentStore.open(parts.ident, root: root)
     if store.content.isWiping { try wipe(parts, root, made: store.content.dataEpoch) }
     guard let epoch = try root.value(of: .identityEpoch) else { throw IdentStore.damage("the root of trust has lost the identity epoch") }
     var content = store.content
     let cipher: VolumeCipher
+    var outcome = RecoveryOutcome.nothing
     if content.dataEpoch == epoch {
       guard let known = VolumeCipher(rawValue: content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
       cipher = known
-      try makeVolume(parts.data, root).open(cipher)
+      outcome = try makeVolume(parts.data, root).open(cipher, content: store.content)
     } else {
       guard content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
       // The first boot, or the first after a wipe; or such a boot was cut off, as the store is told last.
@@ -95,12 +121,44 @@ final class LinuxStorage: Storage {
       content.dataEpoch = epoch
       content.dataCipher = cipher.rawValue
       content.isWiping = false
+      // They were the former volume's.
+      content.recovery = nil
+      content.wish = nil
     }
     // Once, while the device is blank: one that has files has a key among them, which stays what it is known by.
     if content.files.isEmpty, content.identityKey == nil { content.identityKey = try root.makeIdentityKey() }
     if content != store.content { try store.commit(content) }
     try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
-    return (cipher, epoch, store.content.identityKey)
+    return record(outcome, store, Opened(cipher: cipher, epoch: epoch, identityKey: store.content.identityKey))
+  }
+
+  /// Writes down what became of an order about the recovery key. What is cut off before, or fails, the next boot finds as it is and does again.
+  private func record(_ outcome: RecoveryOutcome, _ store: IdentStore, _ opened: Opened) -> Opened {
+    var opened = opened
+    opened.recoveryKey = store.content.recovery?.key
+    var content = store.content
+    content.wish = nil
+    switch outcome {
+    case .nothing: return opened
+    case .made(let slot):
+      content.recovery = slot
+      opened.change = .made
+    case .removed:
+      content.recovery = nil
+      opened.change = .removed
+    case .failed(let reason, let isPending):
+      opened.change = .failed
+      opened.fault = reason
+      if isPending { return opened }
+    }
+    do throws(BoardError) {
+      try store.commit(content)
+      opened.recoveryKey = content.recovery?.key
+    } catch {
+      opened.change = .failed
+      opened.fault = error.reason
+    }
+    return opened
   }
 
   /// The partition, with the rest of the disk where there is any. Nothing that counts lies in it.
@@ -188,7 +246,7 @@ final class LinuxStorage: Storage {
     /// What a host program has instead of libcryptsetup.
     private struct NoVolume {
       private static let missing = BoardError(code: "not-built-in", reason: "this program was built without libcryptsetup: cross-build it for the device")
-      func open(_: VolumeCipher) throws(BoardError) { throw Self.missing }
+      func open(_: VolumeCipher, content _: IdentContent) throws(BoardError) -> RecoveryOutcome { throw Self.missing }
       func make(_: VolumeCipher, epoch _: UInt64) throws(BoardError) { throw Self.missing }
       func destroy() throws(BoardError) { throw Self.missing }
     }

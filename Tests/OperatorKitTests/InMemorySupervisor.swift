@@ -43,13 +43,12 @@ final class InMemorySupervisor: Sendable {
   /// What the runtime logged.
   let lines = Mutex<[String]>([])
 
-  private let storage: StorageReport
   /// What it answers to whoever asks for a new storage.
   let remakeOutcome = Mutex(RequestOutcome.notPermitted)
 
   init(descriptor: CInt, storage: StorageReport? = nil) {
     self.descriptor = descriptor
-    self.storage = storage ?? StorageReport(state: .volatile, reason: "a stand-in keeps the files as they are")
+    if let storage { state.withLock { $0.storage = storage } }
   }
   // Not when the reading thread ends: a number that is free again may be another socket by the time `stop` uses it.
   deinit { close(descriptor) }

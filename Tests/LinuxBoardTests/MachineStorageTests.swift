@@ -470,8 +470,8 @@
     }
 
     /// Whether the first part of either partition holds the text.
-    func holds(_ text: String) throws -> Bool {
-      let wanted = Array(text.utf8)
+    func holds(_ text: String) throws -> Bool { try holds(Array(text.utf8)) }
+    func holds(_ wanted: [UInt8]) throws -> Bool {
       for name in ["ident", "data"] {
         guard let partition = try BlockPartition.find(name) else { continue }
         let bytes = try partition.read(at: 0, count: Int(min(partition.size_bytes, 24 << 20)))

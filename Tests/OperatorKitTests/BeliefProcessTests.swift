@@ -46,6 +46,27 @@ import Testing
     }
   }
 
+  /// From within the sandbox, by the supervisor's leave, over a restart: on the loopback, which is all that this board announces on.
+  @Test func aDeviceThatMayAnnounceItselfDoesSoAfterARestartToo() async throws {
+    let world = try await World()
+    let process = world.process
+    let device = try await world.claim("owner")
+    let search = try NeighbourSearch(home: OperatorHome(path: world.folder.path + "/owner"), seconds: 30)
+    let id = try Peering.identifier("hall", home: OperatorHome(path: world.folder.path + "/owner"))
+    #expect(!process.policy.contains("discovery"))
+    _ = try await DiscoverySwitching(device).run(on: true)
+    for isAfterRestart in [false, true] {
+      if isAfterRestart { try await process.restart(isCut: true) }
+      try await eventually("multicast DNS is let through", process) { process.policy.contains("discovery") }
+      let place = try await search.place(of: id, name: "hall")
+      #expect(place == process.endpoint, "\(process.log)")
+    }
+    _ = try await DiscoverySwitching(device).run(on: false)
+    try await eventually("multicast DNS is not let through any more", process) { !process.policy.contains("discovery") }
+    let grade = try await device.guardState().grade
+    #expect(grade == "normal")
+  }
+
   @Test func aQuarantineOutlivesRestartsUntilTheOwnerEndsItAndSoDoesTheOwnersWord() async throws {
     let world = try await World()
     let process = world.process

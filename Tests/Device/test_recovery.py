@@ -76,7 +76,9 @@ def opens(said: dict) -> set:
     """The keys that open a disk, and give the owner's file on it."""
     for name, words in said.items():
         if name != "slots":
-            assert re.fullmatch(r"opens [0-9a-f]{64}  /mnt/state/owner.json", words) or words.startswith("refused No key available"), (name, words)
+            # As cryptsetup says it where no slot takes the key, and where there is none.
+            refused = words.startswith(("refused No key available", "refused No usable keyslot"))
+            assert refused or re.fullmatch(r"opens [0-9a-f]{64}  /mnt/state/owner.json", words), (name, words)
     return {name for name, words in said.items() if words.startswith("opens")}
 
 
@@ -114,14 +116,9 @@ def test_a_key_that_was_removed_does_not_open_it(life):
 def test_the_audit_log_has_it(life):
     told, _ = life
     entries = [" ".join([entry["kind"], *entry["values"]]) for entry in told["audit"]["entries"]]
-    order = [
-        "statement-accepted set-recovery-key",
-        "shutdown ordered",
-        "recovery-key made",
-        "statement-accepted remove-recovery-key",
-        "recovery-key removed",
-    ]
-    assert [entry for entry in entries if entry in order] == [*order[:3], *order]
+    made = ["statement-accepted set-recovery-key", "shutdown ordered", "recovery-key made"]
+    removed = ["statement-accepted remove-recovery-key", "shutdown ordered", "recovery-key removed"]
+    assert [entry for entry in entries if entry in (*made, *removed)] == [*made, *made, *removed]
     assert told["audit"]["findings"] == []
 
 

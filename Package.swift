@@ -86,9 +86,7 @@ var targets: [Target] = [
     "DeviceCore",
     [
       "LocalAPI", "CloudLink", "PeerLink", "Discovery", "Guard", "Network", "SupervisorLink", "TLS", "Vault", "Audit", "Identity", "Crypto", "BoardAPI",
-      "Foundations",
-      nioCore, nioPosix,
-      nioConcurrency,
+      "Foundations", nioCore, nioPosix, nioConcurrency,
     ]),
 
   // Board
@@ -188,8 +186,8 @@ if onDevice {
 
 // The test image runs LinuxBoard's tests inside a machine: nothing else is cross-built for it.
 let inTestImage: Set = [
-  "CHaechi", "CGpiod", "CTss2", "CNftables", "CCryptsetup", "COpenSSL", "Foundations", "BoardAPI", "LinuxProcess", "SimulatedSensors", "LinuxBoard", "QemuVirt",
-  "LinuxBoardTests",
+  "CHaechi", "CGpiod", "CTss2", "CNftables", "CCryptsetup", "COpenSSL", "Foundations", "Crypto", "Audit", "BoardAPI", "LinuxProcess", "SimulatedSensors",
+  "LinuxBoard", "QemuVirt", "LinuxBoardTests",
 ]
 if variant == "test" { targets.removeAll { !inTestImage.contains($0.name) } }
 

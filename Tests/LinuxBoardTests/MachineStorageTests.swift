@@ -84,7 +84,9 @@
         #expect(seteuid(0) == 0)
         #expect(full == ENOSPC && files > 100 && end > 200 << 20, "\(files) files, \(end) bytes")
         var room = statvfs()
-        #expect(statvfs(machine.state, &room) == 0 && room.f_bavail == 0 && room.f_ffree == 0 && room.f_bfree > 1_000)
+        // The last file may fail for want of an inode, or of a block for the folder's own list.
+        #expect(statvfs(machine.state, &room) == 0 && (room.f_bavail == 0 || room.f_ffree == 0), "\(room.f_bavail) blocks, \(room.f_ffree) inodes")
+        #expect(room.f_bfree > 1_000)
         // Three times what is kept: each segment is written, dropped and written again.
         for _ in 0..<300 { try log.append([AuditLog.Arrival](repeating: arrival, count: 20), device: nil, owner: nil, isSigned: true) }
         let seen = try AuditVerification(export: try #require(try log.export()))

@@ -22,15 +22,19 @@ extension EndToEndTests {
     try await provision(runtime)
     try await claim(runtime)
     let admin = try await connect(runtime, try person(.admin), trust: ownerTrust)
+    // What `signed` is about.
+    let nonce = [UInt8](repeating: 0x5a, count: 32)
+    await runtime.supervisor.send(.grade(GradeReport(grade: .normal, cause: .none, event: 0, at_us: 0, decay_ms: 0, nonce: nonce, evidence: "")))
+    try await eventually("the nonce is known") { try await admin.ask("GET", "/v1/guard").body.contains(hexadecimal(nonce)) }
     let info = try await admin.ask("GET", "/v1/info")
     let id = try #require(member("deviceId", of: info.body).flatMap { DeviceIdentifier($0) })
     return Node(runtime: runtime, id: id, port: try await runtime.port(), admin: admin)
   }
 
-  private func signed() throws -> String {
+  private func signed(nonce: UInt8 = 0x5a) throws -> String {
     let person = try owner.person("ada", .admin)
     return
-      "\"event\":0,\"nonce\":\"\(String(repeating: "5a", count: 32))\",\"certificate\":\(quoted(person.certificate.pem)),\"signature\":\"3045\""
+      "\"event\":0,\"nonce\":\"\(hexadecimal([UInt8](repeating: nonce, count: 32)))\",\"certificate\":\(quoted(person.certificate.pem)),\"signature\":\"3045\""
   }
 
   private func tell(_ node: Node, of peer: DeviceIdentifier, at host: String = "127.0.0.1", port: Int? = nil, scope: [String] = []) async throws {
@@ -171,6 +175,11 @@ extension EndToEndTests {
     let refused = try await one.admin.ask("PUT", "/v1/peers/\(other)", body: "{\"scope\":[],\(try signed())}")
     #expect(refused.status == 422 && refused.body.contains("statement-refused"))
     #expect(try await peers(one).isEmpty && one.runtime.folder.read("peers.json") == nil)
+    // About another nonce: nobody is asked, neither the cloud nor the supervisor.
+    let asked = await one.runtime.supervisor.statements.count
+    let stale = try await one.admin.ask("POST", "/v1/transfer", body: "{\(try signed(nonce: 0x5b))}")
+    #expect(stale.status == 409 && stale.body.contains("statement-stale"))
+    #expect(await one.runtime.supervisor.statements.count == asked)
     let transfer = try await one.admin.ask("POST", "/v1/transfer", body: "{\(try signed())}")
     #expect(transfer.status == 422 && one.runtime.folder.read("owner.json") != nil)
     #expect(try await one.admin.ask("GET", "/v1/info").body.contains("owned"))

@@ -99,6 +99,33 @@ struct HandTests {
     #expect(rig.board.fakeStorage.wipes == 1)
   }
 
+  @Test("a quarantine that begins while the runtime is waited for keeps its evidence; the light is nobody's when outputs are safe") func quarantineMeanwhile() {
+    boot()
+    #expect(rig.ask(.setOutput(request: 2, name: ShortName(light) ?? .unnamed, value: true)) == .done)
+    button(true)
+    rig.run(for: 12_000_000)
+    button(false)
+    #expect(isWanted)
+    rig.supervisor.raise(to: .quarantined, .crashLoop, evidence: "3 starts")
+    #expect(rig.run(for: 10_000_000) == .goOn)
+    #expect(rig.board.fakeStorage.records == 0 && said("a quarantine has begun") && rig.board.fakeGpio.values[light] == false)
+  }
+
+  @Test("a wipe by hand that waits for the storage outlives the runtime's restart") func waitingForTheStorage() {
+    boot()
+    // The storage is busy for longer than the runtime is waited for.
+    rig.host.workerRuns = false
+    rig.host.say(.commitIdentity(request: 9))
+    rig.turn(most: 20) { rig.supervisor.workers.values.contains { $0.job.isStorage } }
+    button(true)
+    rig.run(for: 12_000_000)
+    rig.host.crash(.killed(signal: 9))
+    button(false)
+    rig.host.workerRuns = true
+    #expect(rig.run(for: 40_000_000) == .restart(reason: "the device is wiped"))
+    #expect(rig.board.fakeStorage.records == 1)
+  }
+
   @Test("without an owner there is nothing to wipe; what quarantine keeps for the owner stays") func refused() {
     boot(hasOwner: false)
     #expect(hold(for: 12_000_000) == .goOn)

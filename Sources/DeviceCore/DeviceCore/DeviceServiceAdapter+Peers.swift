@@ -18,6 +18,8 @@ extension DeviceServiceAdapter {
   }
 
   func transfer(_ request: StatementRequest, connection: UInt64, caller: String) async throws(Problem) -> LifeCycleDocument {
+    // The cloud is asked to erase what it holds before the supervisor has its say.
+    try statements.check(.transfer, request, body: [], newest: grades.report)
     try await device.transfer(connection: connection, caller: caller) { () async throws(Problem) in
       try await statements.send(.transfer, request, body: [])
     }

@@ -70,6 +70,16 @@ struct StatementDesk: Sendable {
     }
   }
 
+  /// Refuses what the supervisor would refuse in any case: for an order that something is done for before it is sent.
+  func check(_ kind: StatementKind, _ request: some SignedRequest, body: [UInt8], newest: GradeReport) throws(Problem) {
+    let statement = try statement(kind, request, body: body)
+    guard statement.event == newest.event, statement.nonce == newest.nonce else { throw Self.stale }
+  }
+
+  private static var stale: Problem {
+    .conflict("statement-stale", "The statement is about another event or nonce than the newest: read GET /v1/guard again and sign anew.")
+  }
+
   /// Sends a statement, and returns once the supervisor has carried it out.
   func send(_ kind: StatementKind, _ request: some SignedRequest, body: [UInt8]) async throws(Problem) {
     let statement = try statement(kind, request, body: body)
@@ -83,8 +93,7 @@ struct StatementDesk: Sendable {
     }
     switch outcome {
     case .done: return
-    case .stale:
-      throw .conflict("statement-stale", "The statement is about another event or nonce than the newest: read GET /v1/guard again and sign anew.")
+    case .stale: throw Self.stale
     case .notPermitted:
       throw .unprocessable(
         "statement-refused", "The statement is not signed by an admin of this device's owner, with a certificate that is valid now.",

@@ -71,6 +71,7 @@ public final class Supervisor {
       }
     }
     var isRecoveryOffer: Bool { if case .recoveryOffer = self { true } else { false } }
+    var isWipeRecord: Bool { if case .wipeRecord = self { true } else { false } }
     var isAudit: Bool { if case .audit = self { true } else { false } }
     var isSignature: Bool { if case .signature = self { true } else { false } }
     var isBeliefs: Bool { if case .beliefs = self { true } else { false } }
@@ -261,7 +262,8 @@ public final class Supervisor {
     }
     // A runtime that has ended has no successor in this life of the device: it would serve what is about to go.
     if let wipeEnds_us, now_us >= wipeEnds_us || hasNoRuntime { return .restart(reason: "the device is wiped") }
-    if let restarts_us = recovery.restarts_us, now_us >= restarts_us { return .restart(reason: Self.recoveryRestart) }
+    // A wipe that is on its way comes first: what is wanted of it is in memory until it is recorded.
+    if let restarts_us = recovery.restarts_us, now_us >= restarts_us, !isWipePending { return .restart(reason: Self.recoveryRestart) }
     if isPolicyBeyondRepair { return .restart(reason: "the network rules of the grade \(guardState.grade.word) cannot be put in force") }
     if case .dying(let process, let since_us, _) = state, elapsed_us(since: since_us, now: now_us) > limits.killTimeout_us {
       return .restart(reason: "process \(process) outlives SIGKILL")
@@ -276,6 +278,10 @@ public final class Supervisor {
 
   /// No fault: the owner ordered what the next start alone can do.
   static let recoveryRestart = "for the recovery key"
+
+  private var isWipePending: Bool {
+    hand.wipeWantedUntil_us != nil || awaitingWipe != nil || wipeEnds_us != nil || workers.values.contains { $0.job.isWipeRecord }
+  }
 
   private var hasNoRuntime: Bool { if case .none = state { true } else { false } }
 
@@ -314,6 +320,7 @@ public final class Supervisor {
 
   /// Drives every output to its safe value. What fails is logged, and tried again with the next reason to.
   func driveSafe() {
+    hand.wanted = nil
     let failed = board.gpio.driveSafe()
     if !failed.isEmpty { say(.error, "outputs that did not go to their safe value: \(failed.joined(separator: ", "))") }
   }

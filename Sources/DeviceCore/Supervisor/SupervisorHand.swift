@@ -39,7 +39,8 @@ extension Supervisor {
   func wipeByHandIfDue(now_us: UInt64) {
     guard let until_us = hand.wipeWantedUntil_us, now_us >= until_us else { return }
     hand.wipeWantedUntil_us = nil
-    guard wipeEnds_us == nil, awaitingWipe == nil else { return }
+    guard wipeEnds_us == nil, awaitingWipe == nil, !workers.values.contains(where: \.job.isWipeRecord) else { return }
+    guard isWipeByHandAllowed else { return say(.warning, "the device is not wiped: a quarantine has begun, which is its owner's to end") }
     say(.warning, "the runtime does not take part in the wipe")
     // No runtime is the start 0: nobody is answered.
     let order = WipeOrder(request: 0, start: 0, word: AuditWord("button"), why: "wiped by its button")

@@ -23,7 +23,8 @@ extension Supervisor {
     awaitingRules = []
     awaitingCommit = []
     awaitingSignatures = []
-    awaitingWipe = nil
+    // One that a hand at the button ordered is nobody's request, and goes on.
+    if awaitingWipe?.start != 0 { awaitingWipe = nil }
     do throws(SupervisorError) {
       let process = try host.startRuntime(dhcpSocket: dhcpSocket)
       let rate = PacketRate(burst: limits.packetBurst, perSecond: limits.packetsPerSecond, now_us: now_us)

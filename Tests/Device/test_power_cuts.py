@@ -101,11 +101,13 @@ def test_a_claim_that_is_cut_leaves_a_device_that_is_claimed_or_can_be(provision
             notes["claimed"] = True
 
     def check(machine, acknowledged, which):
-        if owner.run("status", "--device", owner.address, check=False).returncode == 0:
+        status = owner.run("status", "--device", owner.address, check=False)
+        if status.returncode == 0:
             ends["owned"] += 1
             return
-        assert "claimed" not in acknowledged, which
-        assert owner.claim(check=False).returncode == 0, which
+        assert "claimed" not in acknowledged, (which, status.stderr)
+        again = owner.claim(check=False)
+        assert again.returncode == 0, (which, status.stderr, again.stderr)
         ends["claimed again"] += 1
 
     campaign(original, owner, tmp_path, dice, CLAIM_CUTS if torture else CUTS, 5, act, check)

@@ -12,9 +12,9 @@ MAGIC = b"HAECHIFS"
 BLOCK_BYTES = 4096
 # The smallest that holds the smallest journal of ext4 (1,024 blocks); growing it costs a first boot less than writing it.
 SIZE = "9M"
-# Percent of the blocks that only root may take: the runtime is not root, so one that fills the volume leaves room for the audit log and for what the
-# supervisor believes. Of this small volume half, as the kernel adds nothing where it fills the first group of 32,768 blocks, and from there on the share
-# that this is of that group, in whole percent: 3 (fs/ext4/resize.c, ext4_group_extend and ext4_update_super).
+# Percent of the blocks that only root may take: the runtime is not root, so one that fills the volume leaves room for the audit log and for what
+# the supervisor believes. Of this small volume half, as the kernel adds nothing where it fills the first group of 32,768 blocks, and from there on
+# the share that this is of that group, in whole percent: 3 (fs/ext4/resize.c, ext4_group_extend and ext4_update_super).
 RESERVED = 50
 # A file system's identifiers only matter where several are mounted: each device's lies inside its own encryption. Fixed, so that images are too.
 FILE_SYSTEM = "3d0d3c52-0b7e-4f0c-9a53-5b6e1b1f7a11"

@@ -35,7 +35,7 @@ class Template(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             facts = subprocess.run(["/sbin/dumpe2fs", "-h", str(file)], capture_output=True, text=True, check=True).stdout
         self.assertRegex(facts, r"Inode size:\s+256")
-        # Room for root's own files; of the first group's 32,768 blocks it must still be a whole percent and more, as that is what the kernel goes on with.
+        # Room for root's own files; of the first group's 32,768 blocks it must still be whole percents, as the kernel goes on with those.
         reserved = int(re.search(r"Reserved block count:\s+(\d+)", facts)[1])
         self.assertEqual(reserved * 100 // 32_768, 3)
         for feature in ("has_journal", "metadata_csum", "64bit", "resize_inode"):

@@ -57,7 +57,8 @@ public protocol Storage: AnyObject {
   func wipe() throws(BoardError)
   /// Makes a storage that `open()` found damaged or locked anew, for a device without an identity: whatever lies there is destroyed, and a copy of it from
   /// before does not open on the same root of trust. The machine restarts then, and the next `open()` goes on as a first boot does. Cut off at any instant, the
-  /// storage is still not open, and it may be done again; or it has ended.
+  /// storage is still not open, and it may be done again; or it has ended; or, where the identity's part was whole, it has ended as a wipe does, with the identity
+  /// that was there.
   func remake() throws(BoardError)
   /// Keeps what is wanted of the recovery key, sealed; durable when it returns. The next `open()` does it, as it alone has the key of the volume: whatever
   /// is cut off, the old one or the new one opens the disk.

@@ -33,7 +33,7 @@ extension Supervisor {
     // From here on as after a wipe: the machine restarts, and nothing of this life is kept.
     wipeEnds_us = later(now_us, by: limits.wipe_us)
     note(AuditEvent(.wiped, .word(AuditWord("station"))), isUrgent: true)
-    say(.notice, "the storage was made anew; the machine restarts in \(limits.wipe_us / 1_000_000) s")
+    say(.notice, "the storage was made anew; the machine restarts")
     answer(request, of: start, .done)
   }
 }

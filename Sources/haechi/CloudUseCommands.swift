@@ -24,6 +24,34 @@ struct BrokerOptions: ParsableArguments {
   }
 }
 
+/// How long something at the broker is followed.
+struct FollowingOptions: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("End after this many, for scripts.", discussion: "Default: until Ctrl-C.", valueName: "n"))
+  var count: Int?
+
+  func validate() throws {
+    if let count, count < 1 { throw ValidationError("--count needs a number of at least 1.") }
+  }
+
+  /// Shows each that comes, until there were enough or Ctrl-C.
+  func each<Element: Sendable>(of all: AsyncThrowingStream<Element, any Error>, _ show: (Element) throws -> Void) async throws {
+    let ending = leavingOnInterrupt()
+    defer { ending.cancel() }
+    var left = count
+    for try await one in all {
+      try show(one)
+      if let number = left {
+        left = number - 1
+        if number == 1 { return }
+      }
+    }
+  }
+
+  @Sendable static func tell(_ trouble: OperatorError) {
+    Terminal.standardError.line("haechi: \(printable(trouble.reason)); trying again")
+  }
+}
+
 struct CloudWatchCommand: HaechiCommand {
   static let configuration = CommandConfiguration(
     commandName: "watch", abstract: "Show what arrives at the broker, until Ctrl-C.",
@@ -31,30 +59,15 @@ struct CloudWatchCommand: HaechiCommand {
       Connects with your own certificate and shows the readings, events and states of all devices that the broker lets you see. When the \
       connection breaks it says so, and comes back by itself.
       """)
-  @Option(name: .long, help: ArgumentHelp("End after this many messages, for scripts.", valueName: "n"))
-  var count: Int?
+  @OptionGroup var following: FollowingOptions
   @OptionGroup var options: BrokerOptions
   var wantsJSON: Bool { options.common.json }
 
-  func validate() throws {
-    if let count, count < 1 { throw ValidationError("--count needs a number of at least 1.") }
-  }
-
   func execute() async throws {
     let access = try options.open()
-    let ending = leavingOnInterrupt()
-    defer { ending.cancel() }
     let names = try access.deviceNames()
-    var left = count
-    let arrivals = access.watch { trouble in
-      Terminal.standardError.line("haechi: \(printable(trouble.reason)); trying again")
-    }
-    for try await arrival in arrivals {
+    try await following.each(of: access.watch(troubled: FollowingOptions.tell)) { arrival in
       try show(arrival, json: wantsJSON, [Sheet.arrival(arrival, name: arrival.deviceId.flatMap { names[$0] })])
-      if let number = left {
-        left = number - 1
-        if number == 1 { return }
-      }
     }
   }
 }
@@ -66,30 +79,15 @@ struct CloudErase: HaechiCommand {
       A device that is about to be wiped asks its cloud to erase what it holds, and its receipt says whether that was confirmed. This \
       command takes away what the broker retains of the device and confirms it; a cloud that stores more does the same in a service of its own.
       """)
-  @Option(name: .long, help: ArgumentHelp("End after this many devices, for scripts.", valueName: "n"))
-  var count: Int?
+  @OptionGroup var following: FollowingOptions
   @OptionGroup var options: BrokerOptions
   var wantsJSON: Bool { options.common.json }
 
-  func validate() throws {
-    if let count, count < 1 { throw ValidationError("--count needs a number of at least 1.") }
-  }
-
   func execute() async throws {
     let access = try options.open()
-    let ending = leavingOnInterrupt()
-    defer { ending.cancel() }
     let names = try access.deviceNames()
-    var left = count
-    let erased = access.eraseOnRequest { trouble in
-      Terminal.standardError.line("haechi: \(printable(trouble.reason)); trying again")
-    }
-    for try await device in erased {
+    try await following.each(of: access.eraseOnRequest(troubled: FollowingOptions.tell)) { device in
       try show(device, json: wantsJSON, ["forgot \(names[device.deviceId] ?? device.deviceId), and told it so"])
-      if let number = left {
-        left = number - 1
-        if number == 1 { return }
-      }
     }
   }
 }

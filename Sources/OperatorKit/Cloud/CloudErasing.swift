@@ -13,32 +13,16 @@ extension BrokerAccess {
   ///
   /// Troubles that may pass are waited out, each told to `troubled`; anything else ends the sequence with its error.
   public func eraseOnRequest(troubled: @escaping @Sendable (OperatorError) -> Void = { _ in }) -> AsyncThrowingStream<CloudErased, any Error> {
-    AsyncThrowingStream(CloudErased.self, bufferingPolicy: .bufferingNewest(256)) { continuation in
-      let task = Task {
-        var backoff = Backoff()
-        while !Task.isCancelled {
-          do throws(OperatorError) {
-            try await BrokerSession.with(self) { (session) throws(OperatorError) in
-              var waiting = try await session.subscribe("haechi/+/erase", wantsRetained: false)
-              backoff.reset()
-              while !Task.isCancelled {
-                while let message = waiting.popLast() {
-                  guard let request = EraseRequest(message) else { continue }
-                  waiting += try await session.erase(request)
-                  continuation.yield(CloudErased(deviceId: request.device.text))
-                }
-                if case .message(let message) = try await session.next() { waiting.append(message) }
-              }
-            }
-          } catch {
-            guard error.mayPassByItself, !Task.isCancelled else { return continuation.finish(throwing: error) }
-            troubled(error)
-            try? await Task.sleep(for: .milliseconds(backoff.wait_ms()))
-          }
+    follow("haechi/+/erase", wantsRetained: false, keeping: 256, troubled: troubled) { (session, early, told) throws(OperatorError) in
+      var waiting = early
+      while !Task.isCancelled {
+        while let message = waiting.popLast() {
+          guard let request = EraseRequest(message) else { continue }
+          waiting += try await session.erase(request)
+          told(CloudErased(deviceId: request.device.text))
         }
-        continuation.finish()
+        if case .message(let message) = try await session.next() { waiting.append(message) }
       }
-      continuation.onTermination = { _ in task.cancel() }
     }
   }
 }

@@ -5,17 +5,33 @@ extension BrokerAccess {
   ///
   /// Troubles that may pass are waited out, each told to `troubled`; anything else ends the sequence with its error.
   public func watch(troubled: @escaping @Sendable (OperatorError) -> Void = { _ in }) -> AsyncThrowingStream<CloudArrival, any Error> {
-    AsyncThrowingStream(CloudArrival.self, bufferingPolicy: .bufferingNewest(4096)) { continuation in
+    follow("haechi/#", wantsRetained: true, keeping: 4096, troubled: troubled) { (session, early, told) throws(OperatorError) in
+      for message in early { told(CloudArrival(message)) }
+      while !Task.isCancelled {
+        if case .message(let message) = try await session.next() { told(CloudArrival(message)) }
+      }
+    }
+  }
+
+  /// What `body` tells of the messages of `filter`, over as many connections as it takes.
+  ///
+  /// - Parameters:
+  ///   - keeping: a reader that does not keep up loses all but the newest so many.
+  ///   - troubled: is told each trouble that may pass by itself and is waited out; any other ends the sequence.
+  ///   - body: lives for one connection. It is given what came before the broker's answer, and where to tell.
+  func follow<Element: Sendable>(
+    _ filter: String, wantsRetained: Bool, keeping: Int, troubled: @escaping @Sendable (OperatorError) -> Void,
+    _ body: @escaping @Sendable (BrokerSession, [MQTTMessage], (Element) -> Void) async throws(OperatorError) -> Void
+  ) -> AsyncThrowingStream<Element, any Error> {
+    AsyncThrowingStream(Element.self, bufferingPolicy: .bufferingNewest(keeping)) { continuation in
       let task = Task {
         var backoff = Backoff()
         while !Task.isCancelled {
           do throws(OperatorError) {
             try await BrokerSession.with(self) { (session) throws(OperatorError) in
-              for message in try await session.subscribe("haechi/#", wantsRetained: true) { continuation.yield(CloudArrival(message)) }
+              let early = try await session.subscribe(filter, wantsRetained: wantsRetained)
               backoff.reset()
-              while !Task.isCancelled {
-                if case .message(let message) = try await session.next() { continuation.yield(CloudArrival(message)) }
-              }
+              try await body(session, early) { continuation.yield($0) }
             }
           } catch {
             guard error.mayPassByItself, !Task.isCancelled else { return continuation.finish(throwing: error) }

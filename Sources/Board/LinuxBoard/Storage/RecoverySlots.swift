@@ -68,7 +68,7 @@ enum RecoveryOutcome: Equatable {
           return .failed(error.reason, isPending: true)
         }
       case .set(let passphrase, let facts):
-        let slot: UInt8 = present?.number == 0 ? 1 : 0
+        let slot = place(for: passphrase, beside: present)
         do throws(BoardError) {
           if !opens(slot, passphrase) {
             // Half of an order that was another one.
@@ -86,6 +86,15 @@ enum RecoveryOutcome: Equatable {
           return .failed(error.reason, isPending: true)
         }
       }
+    }
+
+    /// Where the next key goes: where it is already, else beside the one that opens the disk now. The header knows better than the record which that is, where
+    /// a boot could not write down what it had done.
+    private func place(for passphrase: [UInt8], beside present: RecoverySlot?) -> UInt8 {
+      let active = RecoverySlot.all.filter { haechi_luks_has_slot(context, CInt($0)) == 1 }
+      if let made = active.first(where: { opens($0, passphrase) }) { return made }
+      let old = active.count == 1 ? active.first : present?.number
+      return old == 0 ? 1 : 0
     }
 
     /// Whether `passphrase` opens the volume by this slot. Nothing is opened.

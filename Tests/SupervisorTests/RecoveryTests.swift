@@ -40,6 +40,14 @@ struct RecoveryTests {
     #expect(SignedStatement.bodyMaximum_bytes == OwnerStatement.bodyMaximum_bytes)
   }
 
+  /// Each costs a process.
+  @Test func aRuntimeThatAsksForKeysWithoutEndIsHeldBack() {
+    #expect(rig.ask(.recoveryOffer(request: 1)) == .refused, "nobody could order one")
+    pinOwner()
+    let answers = (0..<12).map { rig.ask(.recoveryOffer(request: 100 + $0)) }
+    #expect(answers.contains(.busy) && answers.contains(.done) && answers.count { $0 == .done } < 8, "\(answers)")
+  }
+
   @Test func isOfferedAKeyThenKeptThenTheMachineRestarts() throws {
     pinOwner()
     #expect(rig.ask(.recoveryOffer(request: 2)) == .done)

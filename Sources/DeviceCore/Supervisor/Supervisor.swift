@@ -107,6 +107,8 @@ public final class Supervisor {
   /// What is to be signed with it, and for which no worker runs yet.
   var awaitingSignatures: [SignatureRequest] = []
   var signatureRate: PacketRate
+  /// Of keys that a recovery key may be sealed to: each costs a process, and an owner needs one a year.
+  var recoveryRate: PacketRate
   /// Requests that wait for the identity folder to be kept, and for which no worker runs yet.
   var awaitingCommit: [UInt32] = []
   var carrier = false
@@ -214,6 +216,7 @@ public final class Supervisor {
     guardState = GradeState(nonce: host.randomBytes(GradeReport.nonce_bytes))
     addressRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     signatureRate = PacketRate(burst: limits.signatureBurst, perSecond: limits.signaturesPerSecond, now_us: host.now_us())
+    recoveryRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     peerRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     resolverRate = PacketRate(burst: limits.addressBurst, interval_s: limits.addressInterval_s, now_us: host.now_us())
     log = SupervisorLog(console: board.console, keptLines: limits.keptLogLines)

@@ -49,7 +49,9 @@ extension Supervisor {
   /// Makes a new key that a recovery key may be sealed to. `nil`: a worker's answer settles the request.
   func offerRecovery(request: UInt32) -> RequestOutcome? {
     guard storageReport.state == .open, owner != nil else { return .refused }
-    guard !workers.values.contains(where: \.job.isRecoveryOffer), wipeEnds_us == nil, recovery.restarts_us == nil else { return .busy }
+    guard !workers.values.contains(where: \.job.isRecoveryOffer), wipeEnds_us == nil, recovery.restarts_us == nil,
+      recoveryRate.take(now_us: host.now_us())
+    else { return .busy }
     let started = startWorker(.recoveryOffer(request: request, start: startCount), deadline_us: limits.statement_us, recoveryWork.makeKey)
     return started ? nil : .failed
   }

@@ -71,7 +71,7 @@ PRIVATE_KEY_DER = {
     "PKCS#8 Ed25519 or X25519": re.compile(rb"\x02\x01\x00\x30\x05\x06\x03\x2b\x65[\x6e\x70]\x04\x22\x04\x20", re.DOTALL),
 }
 
-ALLOWED_DATA = {"etc/haechi/build", "etc/haechi/maker-ca.der", "etc/haechi/volume"}
+ALLOWED_DATA = {"etc/haechi/build", "etc/haechi/maker-ca.der", "etc/haechi/seal", "etc/haechi/volume"}
 ALLOWED_FOLDERS = {"dev", "proc", "sys", "run", "etc", "etc/haechi", "lib"}
 
 

@@ -40,14 +40,16 @@ def linked_libraries(program, libraries):
     return libraries
 
 
-def entries(program, libraries, build, maker_ca, file_system, *, shell=None, additions=()):
+def entries(program, libraries, build, maker_ca, file_system, authorities, *, shell=None, additions=()):
     """The archive's entries.
 
-    `libraries` maps sonames to bytes, `file_system` is a template of the data volume's, `shell` a static busybox, `additions` are (path, bytes).
+    `libraries` maps sonames to bytes, `file_system` is a template of the data volume's, `authorities` (path, bytes) say what
+    opens its keys, `shell` a static busybox, `additions` are (path, bytes).
     """
     result = [cpio.directory(point) for point in MOUNT_POINTS]
     result += [cpio.regular("init", program, 0o755), cpio.directory("etc"), cpio.directory("etc/haechi")]
     result += [cpio.regular(BUILD_PATH, build), cpio.regular(MAKER_CA_PATH, maker_ca), cpio.regular(volume.PATH, file_system)]
+    result += [cpio.regular(path, data) for path, data in authorities]
     if libraries:
         result.append(cpio.directory(LIBRARY_FOLDER))
         result += [cpio.regular(f"{LIBRARY_FOLDER}/{soname}", data, 0o755) for soname, data in libraries.items()]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from context import load_program, make_elf, make_zboot
 from assembly import cpio, disk, evaluate, initramfs, sbom
-from test_initramfs import LIBRARIES, PROGRAM
+from test_initramfs import LIBRARIES, PROGRAM, SEAL
 
-CLEAN = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate", b"HAECHIFS")
+CLEAN = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate", b"HAECHIFS", SEAL)
 CHECKS = [evaluate.programs_to_talk_to, evaluate.accounts, evaluate.modes, evaluate.hardening, evaluate.contents]
 
 

@@ -12,6 +12,7 @@ LIBRARIES = {
     "libssl.so.3": make_elf(needed=["libcrypto.so.3", "libc.so.6"], soname="libssl.so.3"),
     "libcrypto.so.3": make_elf(needed=["libc.so.6"], soname="libcrypto.so.3"),
 }
+SEAL = [("etc/haechi/seal", b"HAECHI-SEAL-AUTH")]
 PROGRAM = make_elf(needed=["libssl.so.3", "libc.so.6"], interpreter=initramfs.INTERPRETER)
 
 
@@ -41,15 +42,24 @@ class Libraries(unittest.TestCase):
 
 class Entries(unittest.TestCase):
     def test_a_release_image_holds_nothing_else(self):
-        entries = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate", b"HAECHIFS")
+        entries = initramfs.entries(PROGRAM, LIBRARIES, b"version=1\n", b"certificate", b"HAECHIFS", SEAL)
         cpio.write(entries)
         self.assertEqual(
             sorted(entry.path for entry in entries if entry.is_regular),
-            sorted(["init", "etc/haechi/build", "etc/haechi/maker-ca.der", "etc/haechi/volume", *(f"lib/{name}" for name in LIBRARIES)]),
+            sorted(
+                [
+                    "init",
+                    "etc/haechi/build",
+                    "etc/haechi/maker-ca.der",
+                    "etc/haechi/seal",
+                    "etc/haechi/volume",
+                    *(f"lib/{name}" for name in LIBRARIES),
+                ]
+            ),
         )
 
     def test_a_debug_image_has_a_shell_and_additions(self):
-        entries = initramfs.entries(PROGRAM, {}, b"", b"", b"", shell=b"busybox", additions=[("opt/tests/run", b"x")])
+        entries = initramfs.entries(PROGRAM, {}, b"", b"", b"", SEAL, shell=b"busybox", additions=[("opt/tests/run", b"x")])
         paths = {entry.path for entry in cpio.read(cpio.write(entries))}
         self.assertLessEqual({"bin/sh", "bin/busybox", "dev/console", "opt", "opt/tests", "opt/tests/run"}, paths)
 

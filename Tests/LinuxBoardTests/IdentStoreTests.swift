@@ -92,6 +92,56 @@ struct IdentStoreTests {
     #expect(try open().content == content("before"))
   }
 
+  /// The code that opening throws in a firmware of this security epoch.
+  private func refusal(epoch: UInt8) -> String? {
+    root.epoch = epoch
+    return refusal()
+  }
+
+  @Test(arguments: [0, 1, Int.max]) func aKeyThatIsSealedAnewOpensForNoOlderFirmwareWhereverThePowerGoes(steps: Int) throws {
+    try open().commit(content("kept"))
+    let before = try image()
+    #expect(try open().isOutdated == false)
+    root.epoch = 2
+    let store = try open()
+    #expect(store.isOutdated && store.content == content("kept"))
+    root.left = steps
+    let isCut = (try? store.sealAnew()) == nil
+    #expect(isCut == (steps < 2))
+    root.left = .max
+    // As long as it was not done the older one goes on too; the newer one does it once more.
+    #expect(refusal(epoch: 1) == (isCut ? nil : BoardError.lockedCode))
+    #expect(refusal(epoch: 2) == nil)
+    if isCut { try open().sealAnew() }
+    #expect(try open().isOutdated == false)
+    #expect(try open().content == content("kept"))
+    #expect(refusal(epoch: 1) == BoardError.lockedCode)
+    #expect(refusal(epoch: 3) == nil)
+    // Twice, so that both places were used.
+    try open().sealAnew()
+    #expect(refusal(epoch: 2) == BoardError.lockedCode && refusal(epoch: 3) == nil)
+    #expect(try open().content == content("kept"))
+    // A copy of the older key opens nothing.
+    try folder.partition().write(Array(before[0..<4_096]), at: 0)
+    try folder.partition().write([UInt8](repeating: 0, count: 4_096), at: 8_192)
+    #expect(refusal(epoch: 1) == BoardError.lockedCode && refusal(epoch: 3) == BoardError.lockedCode)
+  }
+
+  /// The power went between the counter's rise and the erasure of the older key, or while the newer one was written.
+  @Test func whatIsLeftOfTheOtherKeyIsNotTakenForIt() throws {
+    try open().commit(content("kept"))
+    let before = Array(try image()[0..<4_096])
+    root.epoch = 2
+    try open().sealAnew()
+    let after = Array(try image()[8_192..<12_288])
+    let partition = try folder.partition()
+    for other in [before, before.map { $0 ^ 1 }, Array(after.prefix(2_048) + before.suffix(2_048))] {
+      try partition.write(other, at: 0)
+      #expect(try open().content == content("kept"))
+      #expect(try partition.read(at: 0, count: 4_096).allSatisfy { $0 == 0 })
+    }
+  }
+
   /// The record with the passphrase is erased once it was done, also where the power went in between.
   @Test func aPassphraseIsForgottenOnceItWasUsed() throws {
     let facts = RecoveryKeyFacts(fingerprint: [1, 2, 3, 4, 5, 6, 7, 8], ordered_s: 1_700_000_000)

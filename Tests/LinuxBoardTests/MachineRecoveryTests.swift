@@ -61,7 +61,7 @@
         try machine.storage.order(.set(passphrase: SecretBytes(copying: new.passphrase), new.facts))
         let volume = try LUKSVolume(data)
         try volume.load(.aesXTS, slots: [slot])
-        let key = try machine.vault().unseal(try volume.keptBlob())
+        let key = try machine.unseal(volume)
         if steps > 0 { try volume.addSlot(1 - slot, passphrase: steps == 3 ? machine.recovery(9).passphrase : new.passphrase, key: key) }
         if steps == 2 { try volume.removeSlot(slot) }
         #expect(try !machine.slots(old.passphrase).isEmpty || !machine.slots(new.passphrase).isEmpty)
@@ -89,7 +89,7 @@
       let header = try data.read(at: 0, count: 1 << 20)
       let volume = try LUKSVolume(data)
       try volume.load(.aesXTS)
-      let key = try machine.vault().unseal(try volume.keptBlob())
+      let key = try machine.unseal(volume)
       let (mine, passphrase) = (machine.recovery(1), Array("somebody else's".utf8))
       // One that was never ordered.
       #expect(volume.fulfil(.set(passphrase: passphrase, mine.facts), present: nil, key: key) == .made(RecoverySlot(number: 0, key: mine.facts)))
@@ -136,7 +136,7 @@
       let data = try #require(try BlockPartition.find("data"))
       let volume = try LUKSVolume(data)
       try volume.load(.aesXTS)
-      let key = try machine.vault().unseal(try volume.keptBlob())
+      let key = try machine.unseal(volume)
       let (written, there, next) = (machine.recovery(1), machine.recovery(2), machine.recovery(3))
       try volume.addSlot(1, passphrase: there.passphrase, key: key)
       let outcome = volume.fulfil(.set(passphrase: next.passphrase, next.facts), present: RecoverySlot(number: 0, key: written.facts), key: key)

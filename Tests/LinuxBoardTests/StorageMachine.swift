@@ -12,20 +12,44 @@
     let identity: String
     let folders = LinuxBoard.dataFolders
     var state: String { folders.state }
-    let storage: LinuxStorage
-    /// Two that can be reset without a restart (TCG PC Client Platform TPM Profile 4.6.2).
-    private let registers = SealRegisters(firmware: 23, phase: 16)
+    /// Two that can be reset without a restart (TCG PC Client Platform TPM Profile 4.6.2). The third is as a machine has it that was started without UEFI.
+    private let registers = SealRegisters(epoch: 23, phase: 16)
+
+    /// Whose signature is in the firmware that plays: a test image has one file for each (Images/make-image).
+    enum Firmware: String {
+      case first = ""
+      /// Of the same maker, and of security epoch 2.
+      case second = "-2"
+      /// Of another maker.
+      case other = "-other"
+      /// For machines that UEFI starts alone.
+      case uefi = "-uefi"
+    }
 
     init() throws {
       identity = TestMachine.board.runtimeIdentityFolder
-      storage = LinuxStorage(identityFolder: identity, folders: folders, user: (900, 900), registers: registers)
       try powerCycle()
       try clearTPM()
       if let ident = try BlockPartition.find("ident") { try ident.write([UInt8](repeating: 0, count: 4 << 20), at: 0) }
     }
 
-    func open() -> StorageFacts { storage.open() }
-    func vault() throws -> TPM2Vault { try TPM2Vault(device: TPM2RootOfTrust.device ?? "", registers: registers) }
+    var storage: LinuxStorage { storage(.first) }
+    func storage(_ firmware: Firmware) -> LinuxStorage {
+      LinuxStorage(
+        identityFolder: identity, folders: folders, user: (900, 900), registers: registers, authorityPath: SealAuthority.path + firmware.rawValue)
+    }
+
+    func open(_ firmware: Firmware = .first) -> StorageFacts { storage(firmware).open() }
+    func vault(_ firmware: Firmware = .first) throws -> TPM2Vault {
+      try TPM2Vault(
+        device: TPM2RootOfTrust.device ?? "", registers: registers, authority: try SealAuthority.read(SealAuthority.path + firmware.rawValue))
+    }
+
+    /// The volume's key, as its header keeps it.
+    func unseal(_ volume: LUKSVolume, _ firmware: Firmware = .first) throws -> SecretBytes {
+      let vault = try vault(firmware)
+      return try vault.unseal(try volume.keptBlob(root: vault).blob)
+    }
 
     /// What a restart does: nothing is mounted, open or in memory.
     func powerCycle(resettingRegisters: Bool = true) throws {
@@ -35,7 +59,7 @@
       for name in names(identity) { unlink(identity + "/" + name) }
       guard resettingRegisters else { return }
       let tpm = try TPM2(device: TPM2RootOfTrust.device ?? "")
-      for register in [registers.firmware, registers.phase] {
+      for register in [registers.epoch, registers.phase] {
         try tpm.check(
           Esys_PCR_Reset(tpm.context, register, haechi_tpm_empty_password, haechi_tpm_no_session, haechi_tpm_no_session), "TPM2_PCR_Reset")
       }
@@ -48,8 +72,8 @@
         Esys_Clear(tpm.context, haechi_tpm_lockout, haechi_tpm_empty_password, haechi_tpm_no_session, haechi_tpm_no_session), "TPM2_Clear")
     }
 
-    func extendFirmware() throws {
-      try TPM2(device: TPM2RootOfTrust.device ?? "").extend(register: registers.firmware, by: [UInt8](repeating: 1, count: 32))
+    func extendEpoch() throws {
+      try TPM2(device: TPM2RootOfTrust.device ?? "").extend(register: registers.epoch, by: [UInt8](repeating: 1, count: 32))
     }
 
     /// A recovery key of its own for each number, as long as real ones are.

@@ -50,6 +50,8 @@ final class FakeRoot: SealingRootOfTrust {
   var kind = RootOfTrustFacts.Kind.tpm2
   var counters: [RootOfTrustCounter: UInt64] = [:]
   var identity: UInt8 = 1
+  /// The security epoch of the firmware that runs.
+  var epoch: UInt8 = 1
   var isClosed = false
   /// How many more calls that change something work; then each fails, as if the power had gone.
   var left = Int.max
@@ -71,14 +73,29 @@ final class FakeRoot: SealingRootOfTrust {
     return counters[counter] ?? 0
   }
 
+  private var rises: UInt8 { UInt8(truncatingIfNeeded: counters[.securityEpoch] ?? 40) }
+
   func seal(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8] {
     try change()
-    return [identity] + secret.withUnsafeBytes { Array($0) }
+    return [identity, epoch, rises] + secret.withUnsafeBytes { Array($0) }
+  }
+
+  func sealAhead(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8] {
+    try change()
+    return [identity, epoch, rises + 1] + secret.withUnsafeBytes { Array($0) }
+  }
+
+  func standing(of blob: [UInt8]) throws(BoardError) -> SealStanding {
+    guard blob[0] == identity else { return .current }
+    if blob[2] != rises { return blob[2] < rises ? .over : .ahead }
+    return blob[1] < epoch ? .earlier : .current
   }
 
   func unseal(_ blob: [UInt8]) throws(BoardError) -> SecretBytes {
     guard blob.first == identity else { throw BoardError(code: BoardError.lockedCode, reason: "another root of trust") }
-    return SecretBytes(copying: blob.dropFirst())
+    guard blob[1] <= epoch else { throw BoardError(code: BoardError.lockedCode, reason: "an older firmware") }
+    guard blob[2] == rises else { throw BoardError(code: BoardError.lockedCode, reason: "an older copy") }
+    return SecretBytes(copying: blob.dropFirst(3))
   }
 
   func makeIdentityKey() throws(BoardError) -> IdentityKey? { nil }

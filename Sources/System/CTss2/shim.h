@@ -27,6 +27,7 @@ static const UINT32 haechi_tpm_rc_integrity = TPM2_RC_INTEGRITY;
 static const UINT32 haechi_tpm_rc_policy_fail = TPM2_RC_POLICY_FAIL;
 static const UINT32 haechi_tpm_rc_policy = TPM2_RC_POLICY;
 static const UINT32 haechi_tpm_rc_handle = TPM2_RC_HANDLE;
+static const UINT32 haechi_tpm_rc_value = TPM2_RC_VALUE;
 static inline UINT32 haechi_tpm_response_code(TSS2_RC result) {
   UINT32 layer = result & TSS2_RC_LAYER_MASK;
   if (layer != TSS2_TPM_RC_LAYER && layer != TSS2_RESMGR_TPM_RC_LAYER) return 0;
@@ -94,6 +95,32 @@ static inline void haechi_tpm_signing(TPMT_SIG_SCHEME *scheme, TPMT_TK_HASHCHECK
   memset(ticket, 0, sizeof *ticket);
   ticket->tag = TPM2_ST_HASHCHECK;
   ticket->hierarchy = TPM2_RH_NULL;
+}
+
+// The public part of an RSA key of 2048 bits that signs by RSASSA-PKCS1-v1_5 with SHA-256. Its name is in the policies that it authorises, so that every
+// field counts.
+static inline void haechi_tpm_authority_key(TPM2B_PUBLIC *key, const BYTE modulus[256]) {
+  memset(key, 0, sizeof *key);
+  TPMT_PUBLIC *area = &key->publicArea;
+  area->type = TPM2_ALG_RSA;
+  area->nameAlg = TPM2_ALG_SHA256;
+  area->objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH;
+  area->parameters.rsaDetail.symmetric.algorithm = TPM2_ALG_NULL;
+  area->parameters.rsaDetail.scheme.scheme = TPM2_ALG_RSASSA;
+  area->parameters.rsaDetail.scheme.details.rsassa.hashAlg = TPM2_ALG_SHA256;
+  area->parameters.rsaDetail.keyBits = 2048;
+  // 0 is 65537.
+  area->parameters.rsaDetail.exponent = 0;
+  area->unique.rsa.size = 256;
+  memcpy(area->unique.rsa.buffer, modulus, 256);
+}
+
+static inline void haechi_tpm_authority_signature(TPMT_SIGNATURE *signature, const BYTE bytes[256]) {
+  memset(signature, 0, sizeof *signature);
+  signature->sigAlg = TPM2_ALG_RSASSA;
+  signature->signature.rsassa.hash = TPM2_ALG_SHA256;
+  signature->signature.rsassa.sig.size = 256;
+  memcpy(signature->signature.rsassa.sig.buffer, bytes, 256);
 }
 
 // A counter that only ever rises, also past its own removal (TPM 2.0 Library part 1, 37.2.4).

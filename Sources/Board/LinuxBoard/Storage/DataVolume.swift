@@ -16,14 +16,20 @@
 
     /// Opens what was made for this epoch, and does what is wanted of its recovery key.
     ///
-    /// - Parameter content: what the ident store says of it.
-    func open(_ cipher: VolumeCipher, content: IdentContent = IdentContent()) throws(BoardError) -> RecoveryOutcome {
+    /// - Parameters:
+    ///   - content: what the ident store says of it.
+    ///   - sealsAhead: its key is sealed a second time, for the next value of the counter of security epochs, which the caller then raises.
+    func open(_ cipher: VolumeCipher, content: IdentContent = IdentContent(), sealsAhead: Bool = false) throws(BoardError) -> RecoveryOutcome {
       let volume = try LUKSVolume(partition)
       try volume.load(cipher, slots: content.allowedSlots)
-      let key = try root.unseal(try volume.keptBlob())
+      let kept = try volume.keptBlob(root: root)
+      let key = try root.unseal(kept.blob)
       guard key.count == cipher.key_bytes else { throw IdentStore.damage("the sealed key has \(key.count) bytes, not \(cipher.key_bytes)") }
       // From here on nobody gets it again in this boot, whatever becomes of the rest.
       try root.closeForThisBoot()
+      for token in LUKSVolume.tokens where token != kept.token {
+        if sealsAhead { try volume.keep(try root.sealAhead(key, to: .dataKey(epoch: content.dataEpoch)), as: token) } else { try volume.drop(token) }
+      }
       let outcome = volume.fulfil(content.wish, present: content.recovery, key: key)
       try volume.activate(key: key)
       try mountVolume()
@@ -40,7 +46,7 @@
       let key = try RecordCipher.randomKey(cipher.key_bytes)
       let volume = try LUKSVolume(partition)
       try volume.format(cipher, key: key)
-      try volume.keep(try root.seal(key, to: .dataKey(epoch: epoch)))
+      try volume.keep(try root.seal(key, to: .dataKey(epoch: epoch)), as: LUKSVolume.tokens[0])
       try root.closeForThisBoot()
       try volume.activate(key: key)
       let size_bytes = try writeFileSystem(template)
@@ -53,11 +59,16 @@
     /// Destroys key and header. The epoch was raised before, so that no copy of the header opens either. Files that the runtime has open keep the
     /// kernel's copy of the key until it ends: it is ended first.
     func destroy() throws(BoardError) {
-      guard umount2(folders.mount, CInt(MNT_DETACH)) == 0 || errno == EINVAL || errno == ENOENT else { throw failure("umount") }
-      try LUKSVolume.deactivate()
+      try close()
       try partition.write([UInt8](repeating: 0, count: Int(LUKSLayout.header_bytes)), at: 0)
       try partition.flush()
       try partition.discard()
+    }
+
+    /// What is not to be used after all.
+    func close() throws(BoardError) {
+      guard umount2(folders.mount, CInt(MNT_DETACH)) == 0 || errno == EINVAL || errno == ENOENT else { throw failure("umount") }
+      try LUKSVolume.deactivate()
     }
 
     /// Returns the size of the volume. It is closed then: the kernel mounts nothing that somebody else has open for writing.

@@ -11,17 +11,17 @@
     let kind = RootOfTrustFacts.Kind.development
     private let partition: BlockPartition
     private var key: [UInt8] = []
-    private var counters: [UInt64] = [0, 0]
+    private var counters: [UInt64] = [0, 0, 0]
 
     /// - Parameter partition: `ident`, where its key lies.
     init(partition: BlockPartition) throws(BoardError) {
       self.partition = partition
       var reader = FieldReader(try partition.read(at: IdentStore.developmentOffset_bytes, count: Self.size_bytes))
       if reader.take(16) == Self.magic, let key = reader.take(RecordCipher.key_bytes), let epoch = reader.number(UInt64.self),
-        let generation = reader.number(UInt64.self)
+        let generation = reader.number(UInt64.self), let securityEpoch = reader.number(UInt64.self)
       {
         self.key = key
-        counters = [epoch, generation]
+        counters = [epoch, generation, securityEpoch]
       } else {
         key = try RecordCipher.randomBytes(RecordCipher.key_bytes)
       }
@@ -55,6 +55,10 @@
       return writer.bytes + nonce + (try RecordCipher.seal(plaintext, key: SecretBytes(copying: key), nonce: nonce, associated: writer.bytes))
     }
 
+    /// It knows of no epochs: what it sealed opens for every debug firmware.
+    func sealAhead(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8] { try seal(secret, to: binding) }
+    func standing(of _: [UInt8]) throws(BoardError) -> SealStanding { .current }
+
     func unseal(_ blob: [UInt8]) throws(BoardError) -> SecretBytes {
       var reader = FieldReader(blob)
       guard let epoch = reader.number(UInt64.self), let nonce = reader.take(RecordCipher.nonce_bytes) else {
@@ -80,6 +84,7 @@
       switch counter {
       case .identityEpoch: 0
       case .identGeneration: 1
+      case .securityEpoch: 2
       }
     }
   }

@@ -49,6 +49,8 @@ struct IdentContent: Equatable {
   var dataEpoch: UInt64 = 0
   /// `VolumeCipher` of the data partition by its number; 0 while there is none.
   var dataCipher: UInt8 = 0
+  /// The number of the last start of the machine that the data partition has written down too (`VolumeStarts`); 0 where there was none.
+  var dataStart: UInt64 = 0
   /// A wipe was ordered, and the data partition of that epoch is to be destroyed before anything else.
   var isWiping = false
   var files: [IdentFile] = []
@@ -72,6 +74,7 @@ struct IdentContent: Equatable {
   /// What follows the files is named by a number.
   private static let identityKeyTag: UInt8 = 1
   private static let recoveryTag: UInt8 = 2
+  private static let startTag: UInt8 = 3
 
   /// The sum of what the files hold.
   var files_bytes: Int { files.reduce(0) { $0 + $1.content.count } }
@@ -100,6 +103,10 @@ struct IdentContent: Equatable {
     if recovery != nil || wish != nil {
       writer.put(Self.recoveryTag)
       put(into: &writer)
+    }
+    if dataStart > 0 {
+      writer.put(Self.startTag)
+      writer.put(dataStart)
     }
     return writer.bytes
   }
@@ -184,6 +191,11 @@ struct IdentContent: Equatable {
     }
     if tag == Self.recoveryTag {
       guard takeRecovery(&reader) else { return nil }
+      tag = reader.isAtEnd ? nil : reader.number(UInt8.self)
+    }
+    if tag == Self.startTag {
+      guard let start = reader.number(UInt64.self), start > 0 else { return nil }
+      dataStart = start
       tag = nil
     }
     guard tag == nil else { return nil }

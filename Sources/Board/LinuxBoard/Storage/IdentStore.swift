@@ -4,6 +4,7 @@ internal import Foundations
 /// The partition `ident`: what survives a wipe, in two records that are written in turn, so that a cut leaves one of them whole.
 ///
 ///     0 KiB    key area: whose the store is, and its key as the root of trust sealed it
+///     8 KiB    the other key area: the key is sealed anew there, before the first one is erased, or the other way round
 ///     64 KiB   the development root of trust's own (debug firmware only)
 ///     1 MiB    records of even generations
 ///     2 MiB    records of odd generations
@@ -20,13 +21,22 @@ final class IdentStore {
   private let key: SecretBytes
   private var generation: UInt64
   private(set) var content: IdentContent
+  /// Where the key that counts lies.
+  private var place: KeyArea.Place
+  /// An older firmware could open it too: it is to be sealed anew.
+  private(set) var isOutdated: Bool
 
-  private init(partition: BlockPartition, root: any SealingRootOfTrust, key: SecretBytes, generation: UInt64, content: IdentContent) {
+  private init(
+    partition: BlockPartition, root: any SealingRootOfTrust, key: SecretBytes, generation: UInt64, content: IdentContent, place: KeyArea.Place = .first,
+    isOutdated: Bool = false
+  ) {
     self.partition = partition
     self.root = root
     self.key = key
     self.generation = generation
     self.content = content
+    self.place = place
+    self.isOutdated = isOutdated
   }
 
   /// The store as it lies there; on the first boot of all a new and empty one.
@@ -38,7 +48,7 @@ final class IdentStore {
     }
     // Raised last of all when a store is made: from then on this root of trust knows that there is one.
     let isKnown = try root.value(of: .identityEpoch) != nil
-    switch try KeyArea.read(partition) {
+    switch try KeyArea.find(partition, root: root) {
     case .empty:
       guard !isKnown else { throw damage("the partition \(partition.name) is empty, and the root of trust knows this device") }
       return try make(partition, root: root)
@@ -46,7 +56,7 @@ final class IdentStore {
       // A cut while it was first written leaves half of it; nothing that counts was stored yet.
       guard !isKnown else { throw damage("the key area of the partition \(partition.name) was changed") }
       return try make(partition, root: root)
-    case .made(let kind, let blob):
+    case .made(let kind, let blob, let place):
       guard kind == root.kind else {
         throw BoardError(
           code: BoardError.lockedCode, reason: "the partition \(partition.name) was sealed by \(words(kind)), and this device has \(words(root.kind))")
@@ -54,8 +64,25 @@ final class IdentStore {
       let key = try root.unseal(blob)
       // It opens here, so it is this root of trust's: the first boot was cut off.
       guard isKnown else { return try make(partition, root: root) }
-      return try newest(partition, root: root, key: key)
+      let store = try newest(partition, root: root, key: key)
+      store.place = place
+      store.isOutdated = try root.standing(of: blob) == .earlier
+      // What a rise of the counter left, or what was sealed ahead of one that did not come about.
+      if !store.isOutdated { try KeyArea.erase(partition, at: place.other) }
+      return store
     }
+  }
+
+  /// Seals the key for the security epoch of the firmware that runs, and then lets the counter of security epochs rise: no older firmware opens the store from
+  /// here on. Cut off before that, the next boot does it again. What else was sealed ahead opens from here on.
+  func sealAnew() throws(BoardError) {
+    let next = place.other
+    try KeyArea.write(kind: root.kind, blob: try root.sealAhead(key, to: .firmware), to: partition, at: next)
+    _ = try root.raise(.securityEpoch)
+    isOutdated = false
+    let old = place
+    place = next
+    try KeyArea.erase(partition, at: old)
   }
 
   /// Writes `content` as the next generation. Durable when it returns; where it throws, the old content or the new one is there.
@@ -72,10 +99,10 @@ final class IdentStore {
     let counted = try root.raise(.identGeneration)
     guard counted == next else { throw Self.damage("the root of trust counts generation \(counted), not \(next)") }
     let old = self.content
-    let place = Self.offset(of: generation)
+    let oldRecord = Self.offset(of: generation)
     generation = next
     self.content = content
-    if Self.leavesSecret(old, content) { try Self.erase(place, of: partition) }
+    if Self.leavesSecret(old, content) { try Self.erase(oldRecord, of: partition) }
   }
 
   /// Whether an older record holds a passphrase that the newer one does not.
@@ -96,7 +123,8 @@ final class IdentStore {
     let blob = try root.seal(key, to: .firmware)
     let generation = try root.raise(.identGeneration)
     try write(IdentRecord(generation: generation, content: IdentContent()), key: key, to: partition)
-    try KeyArea.write(kind: root.kind, blob: blob, to: partition)
+    try KeyArea.write(kind: root.kind, blob: blob, to: partition, at: .first)
+    try KeyArea.erase(partition, at: .second)
     _ = try root.raise(.identityEpoch)
     return IdentStore(partition: partition, root: root, key: key, generation: generation, content: IdentContent())
   }
@@ -107,7 +135,7 @@ final class IdentStore {
     guard partition.size_bytes >= minimum_bytes else {
       throw damage("the partition \(partition.name) has \(partition.size_bytes) bytes, of which it needs \(minimum_bytes)")
     }
-    try KeyArea.erase(partition)
+    for place in KeyArea.Place.allCases { try KeyArea.erase(partition, at: place) }
     let record = [UInt8](repeating: 0, count: IdentRecord.header_bytes + IdentRecord.sealedMaximum_bytes)
     for offset in recordOffsets_bytes { try partition.write(record, at: offset) }
     try partition.flush()
@@ -162,52 +190,5 @@ final class IdentStore {
     case .tpm2: "a TPM"
     case .development: "a debug firmware without a TPM"
     }
-  }
-}
-
-/// The first 4 KiB of the partition `ident`.
-///
-///     0     16  "HAECHI-IDENT-KEY"
-///     16     1  format, 1
-///     17     1  kind of the root of trust, as `RootOfTrustFacts.Kind`
-///     18     2  bytes of the sealed key
-///     20        the sealed key, then zeros
-///     4064  32  SHA-256 of all before it, against a torn write
-enum KeyArea: Equatable {
-  case empty
-  case unreadable
-  case made(kind: RootOfTrustFacts.Kind, blob: [UInt8])
-
-  private static let size_bytes = 4_096
-  private static let magic = Array("HAECHI-IDENT-KEY".utf8)
-
-  static func read(_ partition: BlockPartition) throws(BoardError) -> KeyArea {
-    let bytes = try partition.read(at: 0, count: size_bytes)
-    if bytes.allSatisfy({ $0 == 0 }) { return .empty }
-    let body = Array(bytes.dropLast(32))
-    var reader = FieldReader(body)
-    guard RecordCipher.digest(body) == Array(bytes.suffix(32)), reader.take(16) == magic, reader.number(UInt8.self) == 1,
-      let kind = reader.number(UInt8.self).flatMap(RootOfTrustFacts.Kind.init(rawValue:)), let count = reader.number(UInt16.self),
-      let blob = reader.take(Int(count))
-    else { return .unreadable }
-    return .made(kind: kind, blob: blob)
-  }
-
-  static func erase(_ partition: BlockPartition) throws(BoardError) {
-    try partition.write([UInt8](repeating: 0, count: size_bytes), at: 0)
-    try partition.flush()
-  }
-
-  static func write(kind: RootOfTrustFacts.Kind, blob: [UInt8], to partition: BlockPartition) throws(BoardError) {
-    guard blob.count <= size_bytes - 20 - 32 else { throw IdentStore.damage("a sealed key of \(blob.count) bytes does not fit") }
-    var writer = FieldWriter()
-    writer.put(magic)
-    writer.put(UInt8(1))
-    writer.put(kind.rawValue)
-    writer.put(UInt16(truncatingIfNeeded: blob.count))
-    writer.put(blob)
-    writer.put([UInt8](repeating: 0, count: size_bytes - 32 - writer.bytes.count))
-    try partition.write(writer.bytes + RecordCipher.digest(writer.bytes), at: 0)
-    try partition.flush()
   }
 }

@@ -46,7 +46,8 @@ enum LUKSLayout {
     /// The name that it is opened under, and the device.
     static let name = "haechi-data"
     static let device = "/dev/mapper/" + name
-    private static let token: CInt = 0
+    /// Where the sealed key lies, and where it is sealed anew before the old one goes.
+    static let tokens: [CInt] = [0, 1]
 
     let context: OpaquePointer
     let partition: BlockPartition
@@ -105,18 +106,34 @@ enum LUKSLayout {
       try checkSlots(cipher, allowed: slots)
     }
 
-    /// Keeps a sealed key in the header.
-    func keep(_ blob: [UInt8]) throws(BoardError) {
-      try check(crypt_token_json_set(context, Self.token, LUKSToken.json(blob)), "crypt_token_json_set")
+    /// Keeps a sealed key in the header. Durable when it returns.
+    func keep(_ blob: [UInt8], as token: CInt) throws(BoardError) {
+      try check(crypt_token_json_set(context, token, LUKSToken.json(blob)), "crypt_token_json_set")
+      try partition.flush()
     }
 
-    /// The sealed key in the header.
-    func keptBlob() throws(BoardError) -> [UInt8] {
-      var json: UnsafePointer<CChar>?
-      guard crypt_token_json_get(context, Self.token, &json) >= 0, let json, let blob = LUKSToken.blob(in: String(cString: json)) else {
-        throw IdentStore.damage("the LUKS2 header holds no sealed key")
+    /// Forgets one. None is no error.
+    func drop(_ token: CInt) throws(BoardError) {
+      guard blob(in: token) != nil else { return }
+      try check(crypt_token_json_set(context, token, nil), "crypt_token_json_set")
+      try partition.flush()
+    }
+
+    /// The sealed key in the header that counts: there are two where sealing it anew was cut off.
+    func keptBlob(root: any SealingRootOfTrust) throws(BoardError) -> (blob: [UInt8], token: CInt) {
+      let kept = Self.tokens.compactMap { token in blob(in: token).map { (blob: $0, token: token) } }
+      guard let first = kept.first else { throw IdentStore.damage("the LUKS2 header holds no sealed key") }
+      for one in kept where kept.count > 1 {
+        let standing = try root.standing(of: one.blob)
+        if standing == .current || standing == .earlier { return one }
       }
-      return blob
+      return first
+    }
+
+    private func blob(in token: CInt) -> [UInt8]? {
+      var json: UnsafePointer<CChar>?
+      guard crypt_token_json_get(context, token, &json) >= 0, let json else { return nil }
+      return LUKSToken.blob(in: String(cString: json))
     }
 
     /// Opens the volume, and compares what device mapper says of it with the constants: the size is the rest of the partition.

@@ -11,12 +11,17 @@ final class LinuxStorage: Storage {
   private let folders: VolumeFolders
   private let user: (uid: UInt32, gid: UInt32)
   private let registers: SealRegisters
+  private let authorityPath: String
 
-  init(identityFolder: String, folders: VolumeFolders, user: (uid: UInt32, gid: UInt32), registers: SealRegisters = SealRegisters()) {
+  init(
+    identityFolder: String, folders: VolumeFolders, user: (uid: UInt32, gid: UInt32), registers: SealRegisters = SealRegisters(),
+    authorityPath: String = SealAuthority.path
+  ) {
     self.identityFolder = identityFolder
     self.folders = folders
     self.user = user
     self.registers = registers
+    self.authorityPath = authorityPath
   }
 
   func open() -> StorageFacts {
@@ -98,8 +103,9 @@ final class LinuxStorage: Storage {
     let identityKey: IdentityKey?
     var recoveryKey: RecoveryKeyFacts?
     var change = RecoveryKeyChange.none
-    /// Why an order about the recovery key was not done.
-    var fault = ""
+    /// What was not done: an order about the recovery key, or what makes an older copy or firmware show.
+    var faults: [String] = []
+    var fault: String { faults.joined(separator: "; ") }
   }
 
   private func open(_ parts: Parts, root: any SealingRootOfTrust) throws(BoardError) -> Opened {
@@ -107,19 +113,25 @@ final class LinuxStorage: Storage {
     if store.content.isWiping { try wipe(parts, root, made: store.content.dataEpoch) }
     guard let epoch = try root.value(of: .identityEpoch) else { throw IdentStore.damage("the root of trust has lost the identity epoch") }
     var content = store.content
+    var faults: [String] = []
     let cipher: VolumeCipher
     var outcome = RecoveryOutcome.nothing
     if content.dataEpoch == epoch {
       guard let known = VolumeCipher(rawValue: content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
       cipher = known
-      outcome = try makeVolume(parts.data, root).open(cipher, content: store.content)
+      outcome = try makeVolume(parts.data, root).open(cipher, content: store.content, sealsAhead: store.isOutdated)
+      sealAnew(store, &faults)
+      try count(&content, parts.data, root, &faults)
     } else {
       guard content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
+      sealAnew(store, &faults)
       // The first boot, or the first after a wipe; or such a boot was cut off, as the store is told last.
       cipher = haechi_cpu_has_aes() == 1 ? .aesXTS : .adiantum
       try makeVolume(try grown(parts.data), root).make(cipher, epoch: epoch)
       content.dataEpoch = epoch
       content.dataCipher = cipher.rawValue
+      content.dataStart = VolumeStarts.first
+      try VolumeStarts(folders: folders).write(content.dataStart)
       content.isWiping = false
       // They were the former volume's.
       content.recovery = nil
@@ -129,7 +141,32 @@ final class LinuxStorage: Storage {
     if content.files.isEmpty, content.identityKey == nil { content.identityKey = try root.makeIdentityKey() }
     if content != store.content { try store.commit(content) }
     try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
-    return record(outcome, store, Opened(cipher: cipher, epoch: epoch, identityKey: store.content.identityKey))
+    return record(outcome, store, Opened(cipher: cipher, epoch: epoch, identityKey: store.content.identityKey, faults: faults))
+  }
+
+  /// An older firmware shall open none of it any more. Where that fails it opens as before, and the next boot tries again.
+  private func sealAnew(_ store: IdentStore, _ faults: inout [String]) {
+    guard store.isOutdated else { return }
+    do throws(BoardError) { try store.sealAnew() } catch { faults.append("the keys were not sealed anew for this firmware's security epoch: \(error.reason)") }
+  }
+
+  /// Compares the starts that the volume and the store have counted, and counts this one: in the volume first, so that one that is behind is an older copy.
+  private func count(_ content: inout IdentContent, _ data: BlockPartition, _ root: any SealingRootOfTrust, _ faults: inout [String]) throws(BoardError) {
+    let starts = VolumeStarts(folders: folders)
+    let next: UInt64
+    do throws(BoardError) {
+      next = try starts.next(told: content.dataStart)
+    } catch {
+      // Nothing that somebody put back is used.
+      try makeVolume(data, root).close()
+      throw error
+    }
+    do throws(BoardError) {
+      try starts.write(next)
+      content.dataStart = next
+    } catch {
+      faults.append("this start was not counted, so that a copy of the disk from now does not show: \(error.reason)")
+    }
   }
 
   /// Writes down what became of an order about the recovery key. What is cut off before, or fails, the next boot finds as it is and does again.
@@ -148,7 +185,7 @@ final class LinuxStorage: Storage {
       opened.change = .removed
     case .failed(let reason, let isPending):
       opened.change = .failed
-      opened.fault = reason
+      opened.faults.append(reason)
       if isPending { return opened }
     }
     do throws(BoardError) {
@@ -156,7 +193,7 @@ final class LinuxStorage: Storage {
       opened.recoveryKey = content.recovery?.key
     } catch {
       opened.change = .failed
-      opened.fault = error.reason
+      opened.faults.append(error.reason)
     }
     return opened
   }
@@ -189,7 +226,7 @@ final class LinuxStorage: Storage {
   private func findAtBoot() throws(BoardError) -> Parts? {
     if let parts = try find() { return parts }
     #if HAECHI_DEVICE_LIBRARIES
-      guard let device = TPM2RootOfTrust.device, try TPM2Vault(device: device, registers: registers).value(of: .identityEpoch) != nil else { return nil }
+      guard let device = TPM2RootOfTrust.device, try makeVault(device).value(of: .identityEpoch) != nil else { return nil }
       for _ in 0..<Self.diskLooks {
         usleep(Self.diskPause_us)
         if let parts = try find() { return parts }
@@ -214,19 +251,19 @@ final class LinuxStorage: Storage {
   private func chooseRoot(ident: BlockPartition) throws(BoardError) -> Root {
     if let device = TPM2RootOfTrust.device {
       #if HAECHI_DEVICE_LIBRARIES
-        return .present(try TPM2Vault(device: device, registers: registers))
+        return .present(try makeVault(device))
       #else
         throw BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
       #endif
     }
-    let area = try KeyArea.read(ident)
+    let area = try KeyArea.find(ident)
     #if HAECHI_DEBUG
       // What a TPM sealed is not to be overwritten by a machine that lost it.
-      if case .made(.tpm2, _) = area { throw Self.noTPM }
+      if case .made(.tpm2, _, _) = area { throw Self.noTPM }
       return .present(try DevelopmentRootOfTrust(partition: ident))
     #else
       switch area {
-      case .made(.development, _):
+      case .made(.development, _, _):
         throw BoardError(
           code: BoardError.lockedCode,
           reason: "the partition ident was sealed by a debug firmware without a TPM, which keeps nothing secret: a release firmware refuses it")
@@ -239,6 +276,10 @@ final class LinuxStorage: Storage {
   private static let noTPM = BoardError(code: BoardError.lockedCode, reason: "the partition ident was sealed by a TPM, and this machine has none")
 
   #if HAECHI_DEVICE_LIBRARIES
+    private func makeVault(_ device: String) throws(BoardError) -> TPM2Vault {
+      try TPM2Vault(device: device, registers: registers, authority: try SealAuthority.read(authorityPath))
+    }
+
     private func makeVolume(_ partition: BlockPartition, _ root: any SealingRootOfTrust) -> DataVolume {
       DataVolume(partition: partition, root: root, folders: folders, user: user)
     }
@@ -246,9 +287,10 @@ final class LinuxStorage: Storage {
     /// What a host program has instead of libcryptsetup.
     private struct NoVolume {
       private static let missing = BoardError(code: "not-built-in", reason: "this program was built without libcryptsetup: cross-build it for the device")
-      func open(_: VolumeCipher, content _: IdentContent) throws(BoardError) -> RecoveryOutcome { throw Self.missing }
+      func open(_: VolumeCipher, content _: IdentContent, sealsAhead _: Bool) throws(BoardError) -> RecoveryOutcome { throw Self.missing }
       func make(_: VolumeCipher, epoch _: UInt64) throws(BoardError) { throw Self.missing }
       func destroy() throws(BoardError) { throw Self.missing }
+      func close() throws(BoardError) { throw Self.missing }
     }
     private func makeVolume(_: BlockPartition, _: any SealingRootOfTrust) -> NoVolume { NoVolume() }
   #endif

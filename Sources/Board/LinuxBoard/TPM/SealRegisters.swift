@@ -2,6 +2,8 @@
 struct SealRegisters {
   /// The state of Secure Boot: which keys it trusts, and which of them signed what runs.
   var firmware: UInt32 = 7
-  /// Extended once the data key was given out; TCG leaves 8 to 15 to the operating system.
+  /// Extended by the firmware with its security epoch before it asks for any key; TCG leaves 8 to 15 to the operating system.
+  var epoch: UInt32 = 14
+  /// Extended once the data key was given out.
   var phase: UInt32 = 15
 }

@@ -59,12 +59,12 @@
     }
 
     /// PCR 7 of the SHA-256 bank (TCG PC Client Platform Firmware Profile 3.3.4.8); empty where the TPM has no such bank.
-    func secureBootState() throws(BoardError) -> [UInt8] {
+    func secureBootState() throws(BoardError) -> [UInt8] { try value(ofRegister: SealRegisters().firmware) }
+
+    /// A register of the SHA-256 bank, 32 bytes; empty where the TPM has no such bank.
+    func value(ofRegister register: UInt32) throws(BoardError) -> [UInt8] {
       var selection = TPML_PCR_SELECTION()
-      selection.count = 1
-      selection.pcrSelections.0.hash = haechi_tpm_sha256
-      selection.pcrSelections.0.sizeofSelect = 3
-      selection.pcrSelections.0.pcrSelect.0 = 1 << 7
+      haechi_tpm_select(&selection, 1 << register)
       var counter: UINT32 = 0
       var read: UnsafeMutablePointer<TPML_PCR_SELECTION>?
       var digests: UnsafeMutablePointer<TPML_DIGEST>?

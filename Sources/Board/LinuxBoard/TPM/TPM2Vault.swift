@@ -5,8 +5,9 @@
 
   /// Secrets sealed in a TPM 2.0, and counters in its memory. Opened by a worker, and gone with it.
   ///
-  /// A sealed secret opens where all of its policy holds: PCR 7 (Secure Boot: which keys it trusts, and which of them signed what runs; TCG PC
-  /// Client Platform Firmware Profile 3.3.4.8) as at sealing; for a data key also PCR 15 untouched in this boot, and the identity epoch at its value.
+  /// A sealed secret opens where all of its policy holds: the maker has authorised the state of the machine (`SealAuthority`: PCR 7 and PCR 14) for the way
+  /// it was started and the security epoch that is asked for, and no firmware of a later epoch has sealed it anew since (a counter); for a data key also
+  /// the identity epoch at its value, and PCR 15 untouched in this boot.
   final class TPM2Vault: SealingRootOfTrust {
     let kind = RootOfTrustFacts.Kind.tpm2
     private let tpm: TPM2
@@ -15,10 +16,24 @@
     /// For commands that have no parameter to encrypt; it still authenticates the answers.
     private let counting: ESYS_TR
     private let registers: SealRegisters
+    private let authority: SealAuthority
+    /// PCR 7.
+    private let state: [UInt8]
 
-    init(device: String, registers: SealRegisters) throws(BoardError) {
+    /// Tells the TPM of this firmware's security epoch, once in a boot, whoever comes first.
+    init(device: String, registers: SealRegisters, authority: SealAuthority) throws(BoardError) {
       tpm = try TPM2(device: device)
       self.registers = registers
+      self.authority = authority
+      let told = try tpm.value(ofRegister: registers.epoch)
+      if told.allSatisfy({ $0 == 0 }) {
+        try tpm.extend(register: registers.epoch, by: authority.event)
+      } else if told != authority.register {
+        throw BoardError(
+          code: BoardError.lockedCode,
+          reason: "PCR \(registers.epoch) was extended by something other than security epoch \(authority.epoch) of this firmware: restart the machine")
+      }
+      state = try tpm.value(ofRegister: registers.firmware)
       storageKey = try tpm.makeStorageKey()
       do throws(BoardError) {
         counting = try tpm.startSession(haechi_tpm_hmac_session, salt: storageKey, encrypts: 0)
@@ -40,6 +55,7 @@
       switch counter {
       case .identityEpoch: 0x0184_8e01
       case .identGeneration: 0x0184_8e02
+      case .securityEpoch: 0x0184_8e03
       }
     }
 
@@ -66,10 +82,35 @@
     }
 
     func seal(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8] {
+      try seal(secret, to: binding, count: try securityCount())
+    }
+
+    func sealAhead(_ secret: SecretBytes, to binding: SealBinding) throws(BoardError) -> [UInt8] {
+      let (next, isTooMany) = try securityCount().addingReportingOverflow(1)
+      guard !isTooMany else { throw BoardError(code: "root-of-trust-failed", reason: "\(tpm.device): the counter of security epochs is at its end") }
+      return try seal(secret, to: binding, count: next)
+    }
+
+    /// How often the keys were sealed anew; the first key that is sealed makes the counter.
+    private func securityCount() throws(BoardError) -> UInt64 {
+      if let count = try value(of: .securityEpoch) { return count }
+      return try raise(.securityEpoch)
+    }
+
+    func standing(of bytes: [UInt8]) throws(BoardError) -> SealStanding {
+      let blob = try SealedBlob(decoding: bytes)
+      // Of another TPM, or for another firmware: `unseal` says which.
+      guard let count = try value(of: .securityEpoch), blob.demand.signer == authority.signer else { return .current }
+      if blob.count != count { return blob.count < count ? .over : .ahead }
+      return blob.demand.epoch < authority.epoch ? .earlier : .current
+    }
+
+    private func seal(_ secret: SecretBytes, to binding: SealBinding, count: UInt64) throws(BoardError) -> [UInt8] {
       guard secret.count <= haechi_tpm_secret_maximum else {
         throw BoardError(code: "root-of-trust-failed", reason: "a secret of \(secret.count) bytes: a TPM seals at most \(haechi_tpm_secret_maximum)")
       }
-      var policy = try policyDigest(of: binding)
+      let demand = try authority.demand(in: state)
+      var policy = try policyDigest(binding, demand, count)
       var template = TPM2B_PUBLIC()
       haechi_tpm_sealed_object(&template, &policy)
       var sensitive = TPM2B_SENSITIVE_CREATE()
@@ -89,23 +130,24 @@
         Esys_Free(publicPart)
       }
       guard let privatePart, let publicPart else { throw BoardError(code: "root-of-trust-failed", reason: "\(tpm.device): TPM2_Create gave no object") }
-      return try SealedBlob(
-        binding: binding,
-        object: TPMObject(storageKey: try tpm.name(of: storageKey), publicPart: publicPart.pointee, privatePart: privatePart.pointee)
-      ).encoded(device: tpm.device)
+      let object = TPMObject(storageKey: try tpm.name(of: storageKey), publicPart: publicPart.pointee, privatePart: privatePart.pointee)
+      return SealedBlob(binding: binding, demand: demand, count: count, object: try object.encoded(device: tpm.device)).encoded()
     }
 
     func unseal(_ bytes: [UInt8]) throws(BoardError) -> SecretBytes {
       let blob = try SealedBlob(decoding: bytes)
+      guard let kept = TPMObject(decoding: blob.object) else { throw BoardError(code: "storage-damaged", reason: "a sealed key is not whole") }
       let none = haechi_tpm_no_session
-      let object = try tpm.load(blob.object, under: storageKey, session: session)
+      let object = try tpm.load(kept, under: storageKey, session: session)
       defer { tpm.flush(object) }
       let policy = try tpm.startSession(haechi_tpm_policy_session, salt: storageKey, encrypts: haechi_tpm_session_encrypts_response)
       defer { tpm.flush(policy) }
-      try satisfy(blob.binding, in: policy)
+      try satisfy(blob.binding, blob.demand, blob.count, in: policy)
       var data: UnsafeMutablePointer<TPM2B_SENSITIVE_DATA>?
       let unsealed = Esys_Unseal(tpm.context, object, policy, none, none, &data)
-      if haechi_tpm_response_code(unsealed) == haechi_tpm_rc_policy_fail { throw try firmwareChanged(blob.binding) }
+      if haechi_tpm_response_code(unsealed) == haechi_tpm_rc_policy_fail {
+        throw BoardError(code: BoardError.lockedCode, reason: "the key was sealed with another policy than the one that stands beside it")
+      }
       try tpm.check(unsealed, "TPM2_Unseal")
       defer {
         if let data { haechi_tpm_erase(data, MemoryLayout<TPM2B_SENSITIVE_DATA>.size) }
@@ -123,92 +165,37 @@
 
     // MARK: Policy
 
-    private func policyDigest(of binding: SealBinding) throws(BoardError) -> TPM2B_DIGEST {
+    private func policyDigest(_ binding: SealBinding, _ demand: SealDemand, _ count: UInt64) throws(BoardError) -> TPM2B_DIGEST {
       let trial = try tpm.startTrial()
       defer { tpm.flush(trial) }
-      try satisfy(binding, in: trial)
-      var digest: UnsafeMutablePointer<TPM2B_DIGEST>?
-      let none = haechi_tpm_no_session
-      try tpm.check(Esys_PolicyGetDigest(tpm.context, trial, none, none, none, &digest), "TPM2_PolicyGetDigest")
-      defer { Esys_Free(digest) }
-      guard let digest else { throw BoardError(code: "root-of-trust-failed", reason: "\(tpm.device): a policy has no digest") }
-      return digest.pointee
+      try satisfy(binding, demand, count, in: trial)
+      return try tpm.policyDigest(of: trial)
     }
 
-    /// Makes the assertions of a policy, in one order.
-    private func satisfy(_ binding: SealBinding, in policy: ESYS_TR) throws(BoardError) {
-      let none = haechi_tpm_no_session
-      var selection = TPML_PCR_SELECTION()
-      haechi_tpm_select(&selection, bits(of: binding))
-      // Empty: the registers as they are now.
-      var digest = TPM2B_DIGEST()
-      try tpm.check(Esys_PolicyPCR(tpm.context, policy, none, none, none, &digest, &selection), "TPM2_PolicyPCR")
+    /// Makes the assertions of a policy, in one order: TPM2_PolicyAuthorize takes the place of all that was asserted before it.
+    private func satisfy(_ binding: SealBinding, _ demand: SealDemand, _ count: UInt64, in policy: ESYS_TR) throws(BoardError) {
+      try tpm.assert([registers.firmware, registers.epoch], in: policy)
+      try tpm.assertAuthorised(
+        authority.policy(in: state, registers: registers), reference: demand.reference, signature: try authority.signature(for: demand, in: state),
+        modulus: authority.modulus, in: policy)
+      try assert(
+        .securityEpoch, count, in: policy, otherwise: "the key was sealed before a firmware of a later security epoch ran here: it is an older copy")
       guard case .dataKey(let epoch) = binding else { return }
-      guard let counter = try tpm.counter(at: Self.index(of: .identityEpoch)) else { throw TPM2.otherTPM }
-      defer { tpm.close(counter) }
-      var operand = TPM2B_OPERAND()
-      operand.size = 8
-      withUnsafeMutableBytes(of: &operand.buffer) { buffer in withUnsafeBytes(of: epoch.bigEndian) { buffer.copyBytes(from: $0) } }
-      let result = Esys_PolicyNV(tpm.context, counter, counter, policy, counting, none, none, &operand, 0, haechi_tpm_equal)
-      if haechi_tpm_response_code(result) == haechi_tpm_rc_policy {
-        throw BoardError(code: BoardError.lockedCode, reason: "the key was sealed for an identity epoch that has passed: the device was wiped since")
+      try assert(.identityEpoch, epoch, in: policy, otherwise: "the key was sealed for an identity epoch that has passed: the device was wiped since")
+      let untouched = [UInt8](repeating: 0, count: SealAuthority.register_bytes)
+      let result = tpm.tryAsserting([registers.phase], values: RecordCipher.digest(untouched), in: policy)
+      if haechi_tpm_response_code(result) == haechi_tpm_rc_value {
+        throw BoardError(code: BoardError.lockedCode, reason: "the key was given out in this boot already (PCR \(registers.phase)): restart the machine")
       }
+      try tpm.check(result, "TPM2_PolicyPCR")
+    }
+
+    private func assert(_ counter: RootOfTrustCounter, _ value: UInt64, in policy: ESYS_TR, otherwise reason: String) throws(BoardError) {
+      guard let handle = try tpm.counter(at: Self.index(of: counter)) else { throw TPM2.otherTPM }
+      defer { tpm.close(handle) }
+      let result = tpm.tryAsserting(handle, equals: value, session: counting, in: policy)
+      if haechi_tpm_response_code(result) == haechi_tpm_rc_policy { throw BoardError(code: BoardError.lockedCode, reason: reason) }
       try tpm.check(result, "TPM2_PolicyNV")
-    }
-
-    private func bits(of binding: SealBinding) -> UInt32 {
-      switch binding {
-      case .firmware: 1 << registers.firmware
-      case .dataKey: 1 << registers.firmware | 1 << registers.phase
-      }
-    }
-
-    private func firmwareChanged(_ binding: SealBinding) throws(BoardError) -> BoardError {
-      let also = binding == .firmware ? "" : ", or the key was given out in this boot already (PCR \(registers.phase))"
-      return BoardError(
-        code: BoardError.lockedCode,
-        reason: "the state of Secure Boot (PCR \(registers.firmware)) is not that which the key was sealed to: other firmware\(also)")
-    }
-  }
-
-  /// What the TPM gives out for a secret that was sealed.
-  ///
-  ///     1 byte format (1), 1 byte binding (1 firmware, 2 data key), 8 bytes epoch, and the object
-  private struct SealedBlob {
-    let binding: SealBinding
-    let object: TPMObject
-
-    init(binding: SealBinding, object: TPMObject) {
-      self.binding = binding
-      self.object = object
-    }
-
-    func encoded(device: String) throws(BoardError) -> [UInt8] {
-      var writer = FieldWriter()
-      writer.put(UInt8(1))
-      switch binding {
-      case .firmware:
-        writer.put(UInt8(1))
-        writer.put(UInt64(0))
-      case .dataKey(let epoch):
-        writer.put(UInt8(2))
-        writer.put(epoch)
-      }
-      return writer.bytes + (try object.encoded(device: device))
-    }
-
-    init(decoding bytes: [UInt8]) throws(BoardError) {
-      let damaged = BoardError(code: "storage-damaged", reason: "a sealed key is not whole")
-      var reader = FieldReader(bytes)
-      guard reader.number(UInt8.self) == 1, let kind = reader.number(UInt8.self), let epoch = reader.number(UInt64.self),
-        let object = TPMObject(decoding: Array(bytes.dropFirst(10)))
-      else { throw damaged }
-      switch kind {
-      case 1: binding = .firmware
-      case 2: binding = .dataKey(epoch: epoch)
-      default: throw damaged
-      }
-      self.object = object
     }
   }
 #endif

@@ -120,9 +120,8 @@ struct SealAuthority {
 
   private func approval(of state: [UInt8]) throws(BoardError) -> Approval {
     if let approval = approvals.first(where: { $0.state == state }) { return approval }
-    throw Self.locked(
-      "the state of Secure Boot (PCR 7 is \(hexadecimal(state))) is none that this firmware's maker has authorised: other keys, another revocation list, or"
-        + " Secure Boot is off")
+    // As long as a report's sentence may be.
+    throw Self.locked("PCR 7 is \(hexadecimal(state)), which the maker did not sign: other Secure Boot keys, a newer dbx, or it is off")
   }
 
   private static func locked(_ reason: String) -> BoardError { BoardError(code: BoardError.lockedCode, reason: reason) }

@@ -24,8 +24,8 @@ from owner import Owner
 
 TPM_MEMORY = Path("tpm/tpm2-00.permall")
 POLL_S, DESK_EVERY = 0.002, 10
-# A TPM's change is an instant of its own kind, however short: it counts as much as so many writes that wait for a flush.
-TPM_WEIGHT, TPM_NEAR = 20, 3
+# An instant counts more, the more writes wait for a flush, up to so many; and as much again about a change of the TPM's, however short that is.
+MOST_WORTH, TPM_NEAR = 20, 3
 
 
 @dataclass
@@ -153,7 +153,7 @@ def instants(run: Recording) -> tuple[list[tuple[int, bytes]], list[float]]:
             if max(span.first, run.began) <= ends[count - 1] <= span.last:
                 found.append((count, span.state))
                 is_near = any(abs(change - count) <= TPM_NEAR for change in changes)
-                worth.append(1 + waiting[count - 1] + (TPM_WEIGHT if is_near else 0))
+                worth.append(1 + min(waiting[count - 1], MOST_WORTH) + (MOST_WORTH if is_near else 0))
     return found, worth
 
 

@@ -1,6 +1,7 @@
 """The power goes at any moment of a claim, of a renewal, of writing: the device is in a legal state afterwards, and what it acknowledged is there."""
 
 import subprocess
+import time
 
 import pytest
 from campaign import campaign
@@ -58,6 +59,8 @@ def test_a_claim_that_is_cut_leaves_a_device_that_is_claimed_or_can_be(provision
     def act(owner, recording):
         owner.claim()
         recording.note("claimed", True)
+        # Entries of the audit log wait up to two seconds for others.
+        time.sleep(3)
 
     def check(owner, machine, cut):
         status = owner.run("status", "--device", owner.address, check=False)

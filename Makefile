@@ -66,7 +66,7 @@ test-device: ## black-box suite against booted release and debug images, and the
 	@Toolchain/need host image device
 	Tests/Device/run
 
-torture: ## the long campaigns, on demand: SEED=N repeats one
+torture: ## the long campaigns, on demand: SEED=N repeats one; HAECHI_CUT_JOBS=2 looks at two power cuts at a time
 	@Toolchain/need host image device
 	$(if $(SEED),HAECHI_SEED=$(SEED)) HAECHI_VAULT_CUTS=20000 swift test --filter VaultTests.PowerCutTests
 	$(if $(SEED),HAECHI_SEED=$(SEED)) HAECHI_AUDIT_CUTS=5000 swift test --filter AuditPowerCutTests

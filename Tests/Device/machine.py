@@ -1,6 +1,7 @@
 """A booted image as an evaluator meets it: a network port, a serial line, a disk, a power switch."""
 
 import errno
+import itertools
 import json
 import os
 import re
@@ -222,7 +223,7 @@ class Machine:
         if "return" not in answer:
             raise AssertionError(f"{execute}: {answer}")
 
-    def listens(self) -> bool:
+    def listens(self, patience_s: float = 10) -> bool:
         """Whether TLS is spoken at the port: QEMU itself accepts the connection, so only an answer counts."""
         if not self.running:
             raise AssertionError(f"the machine ended: {self.complaint}")
@@ -231,7 +232,7 @@ class Machine:
                 ["openssl", "s_client", "-connect", f"{LOOPBACK}:{self.port}", "-tls1_3"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=10,
+                timeout=patience_s,
             )
         except subprocess.TimeoutExpired:
             # QEMU took the connection for a guest that says nothing.
@@ -239,5 +240,7 @@ class Machine:
         return b"BEGIN CERTIFICATE" in done.stdout
 
     def wait_until_it_listens(self, deadline_s: float = 180) -> "Machine":
-        wait_for("the device to speak TLS", self.listens, deadline_s, 0.5)
+        # A connection from before the guest had a network waits for seconds after it has one: so it is given up soon, unless the machine is slow.
+        patience_s = itertools.chain((0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1, 1, 1, 2, 2, 4), itertools.repeat(10))
+        wait_for("the device to speak TLS", lambda: self.listens(next(patience_s)), deadline_s)
         return self

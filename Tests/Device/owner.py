@@ -1,5 +1,7 @@
 """The operator's side: the `haechi` command line with a home of its own."""
 
+import contextlib
+import copy
 import json
 import os
 import secrets
@@ -7,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from machine import LOOPBACK, ROOT, Machine
+from machine import LOOPBACK, ROOT, Machine, free_port
 from network import GuestNetwork
 
 
@@ -22,7 +24,8 @@ class Owner:
         self.network = network
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-owner-")
         self.home = Path(self.folder.name)
-        self.address = f"{network.wait_for_device()}:8443" if network else f"{LOOPBACK}:{machine.port}"
+        self.port = machine.port
+        self.address = f"{network.wait_for_device()}:8443" if network else f"{LOOPBACK}:{self.port}"
         # As an operator's script would have it: a file that nobody else reads.
         self.passphrase = secrets.token_urlsafe(24).encode()
         self.passphrase_file = self.home / "passphrase"
@@ -90,7 +93,7 @@ class Owner:
 
     def boot_again(self, device: Path, **options) -> Machine:
         """The same device at the port where this owner knows it; with its TPM unless told otherwise."""
-        return Machine("release", device=device, port=self.machine.port, **{"tpm": True, **options})
+        return Machine("release", device=device, port=self.port, **{"tpm": True, **options})
 
     @property
     def authority(self) -> Path:
@@ -101,6 +104,43 @@ class Owner:
     def credentials(self) -> tuple[Path, Path]:
         """Certificate and key of the admin."""
         return self.home / "owner/members/operator.pem", self.home / "owner/members/operator.key"
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """The operator's folder as it is: of each file its mode and its content."""
+        found = {}
+        for path in sorted(self.home.rglob("*")):
+            # One that was renamed or removed meanwhile is none.
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file():
+                    found[str(path.relative_to(self.home))] = (path.stat().st_mode & 0o777, path.read_bytes())
+        return found
+
+    def copy(self, files: dict[str, tuple[int, bytes]] | None = None) -> "Owner":
+        """The same owner at another desk, with a copy of the device at a port of its own: what happens there is not known here.
+
+        The desk is as this one is, or as it was when it had these files.
+        """
+        other = copy.copy(self)
+        other.folder = tempfile.TemporaryDirectory(prefix="haechi-owner-")
+        other.home = Path(other.folder.name)
+        other.passphrase_file = other.home / self.passphrase_file.name
+        other.port = free_port()
+        other.address = f"{LOOPBACK}:{other.port}"
+        for name, (mode, content) in (files or self.files()).items():
+            path = other.home / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode)
+            path.write_bytes(content.replace(self.address.encode(), other.address.encode()) if name == "devices.json" else content)
+        return other
+
+    def ask(self, *paths: str) -> list[dict]:
+        """What the device answers its admin, over one connection."""
+        certificate, key = self.credentials
+        command = ["curl", "--silent", "--show-error", "--fail", "--insecure", "--cert", str(certificate), "--key", str(key), "--write-out", "\\n"]
+        said = subprocess.run([*command, *(f"https://{self.address}{path}" for path in paths)], capture_output=True, text=True, timeout=60)
+        if said.returncode != 0:
+            raise AssertionError(f"{', '.join(paths)}: {said.stderr}")
+        return [json.loads(line) for line in said.stdout.splitlines() if line]
 
     def bind(self, broker: str, authority: Path):
         """Tells the device about its broker, `HOST:PORT` as the device reaches it."""

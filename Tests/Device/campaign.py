@@ -1,0 +1,204 @@
+"""A campaign of power cuts: a load runs and is recorded, and what a cut would have left at any instant of it is booted and looked at.
+
+Three things are recorded while the machine works: each write to its disk and each flush, in their order (`cutdisk.py`); each state of its TPM's
+memory; each state of the operator's folder; the last two with the length that the record of the disk had just then. QEMU answers the guest once a
+write is in the record, and swtpm once its file was replaced. So the record up to some entry and the TPM's state at that length are what a cut at that
+instant leaves, but for what was not flushed: any part of that may be lost. What the device had acknowledged up to that length must be there.
+
+One run of the load gives many cuts. HAECHI_CUT_JOBS=N looks at N of them at a time.
+"""
+
+import os
+import random
+import shutil
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cutdisk import Entry, entries, rebuild, unflushed
+from machine import copy_device
+from owner import Owner
+
+TPM_MEMORY = Path("tpm/tpm2-00.permall")
+POLL_S, DESK_EVERY = 0.002, 10
+# An instant counts more, the more writes wait for a flush, up to so many; and as much again about a change of the TPM's, however short that is.
+MOST_WORTH, TPM_NEAR = 20, 3
+
+
+@dataclass
+class Span:
+    """Of one state of something: the first and the last length of the log at which it was seen."""
+
+    first: int
+    last: int
+    state: object
+
+
+@dataclass
+class Recording:
+    """One run of a load on a copy of a device."""
+
+    device: Path
+    owner: Owner
+    log: Path
+    tpm: list[Span] = field(default_factory=list)
+    desks: list[Span] = field(default_factory=list)
+    acknowledged: list[tuple[int, str, object]] = field(default_factory=list)
+    # Where the load begins; before it the device boots.
+    began: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+    def length(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def note(self, kind: str, value: object):
+        """The device has acknowledged this: what is in the log by now holds it."""
+        self.acknowledged.append((self.length(), kind, value))
+
+    def watch(self, ended: threading.Event):
+        turn = 0
+        while not ended.is_set():
+            self.look(self.tpm, (self.device / TPM_MEMORY).read_bytes)
+            if turn % DESK_EVERY == 0:
+                self.look(self.desks, self.owner.files)
+            turn += 1
+            time.sleep(POLL_S)
+
+    def look(self, spans: list[Span], read):
+        """Keeps what there is, where nothing was written meanwhile: then it belongs to this length."""
+        before, state = self.length(), read()
+        if self.length() != before:
+            return
+        if spans and spans[-1].state == state:
+            spans[-1].last = before
+        else:
+            spans.append(Span(before, before, state))
+
+
+@dataclass
+class Cut:
+    """One instant of a recording, and the device as it is found then."""
+
+    recording: Recording
+    number: int
+    # How many entries of the log there are.
+    count: int
+    tpm: bytes
+    # Decides what is lost.
+    seed: str
+    device: Path
+    pending: int = 0
+    lost: int = 0
+
+    @property
+    def length(self) -> int:
+        return self.recording.entries[self.count - 1].end
+
+    def __str__(self) -> str:
+        found = f"{self.lost} of {self.pending} unflushed writes lost, seed {self.seed}, the device is in {self.device}"
+        return f"cut {self.number} after {self.count} entries ({self.length} bytes) of {self.recording.log}, {found}"
+
+    def make(self, original: Path):
+        """The device as it was before the load, and what the recording says that it became."""
+        copy_device(original, self.device)
+        self.pending, self.lost = rebuild(self.device / "disk.img", self.recording.entries[: self.count], random.Random(self.seed))
+        (self.device / TPM_MEMORY).write_bytes(self.tpm)
+
+    def acknowledged(self, kind: str) -> object | None:
+        """The last that was acknowledged of this kind."""
+        return next((value for length, other, value in reversed(self.recording.acknowledged) if other == kind and length <= self.length), None)
+
+    def possible(self, kind: str) -> list[object]:
+        """That, or what was ordered next and not acknowledged; the first that was noted was there before."""
+        values = [(length, value) for length, other, value in self.recording.acknowledged if other == kind]
+        known = sum(length <= self.length for length, _ in values)
+        return [value for _, value in values[max(known - 1, 0) : known + 1]]
+
+    def desk(self) -> dict:
+        """The operator's folder then, or just after: nobody cut its power."""
+        return next((span.state for span in self.recording.desks if span.last >= self.length), self.recording.desks[-1].state)
+
+
+def record(original: Path, owner: Owner, folder: Path, act) -> Recording:
+    """Runs the load, whole, on a copy of the device; the last that happens is a cut."""
+    desk = owner.copy()
+    run = Recording(copy_device(original, folder / "device"), desk, folder / "log")
+    ended = threading.Event()
+    watcher = threading.Thread(target=run.watch, args=(ended,), daemon=True)
+    with desk.boot_again(run.device, log_writes=run.log) as machine:
+        desk.machine = machine
+        watcher.start()
+        try:
+            machine.wait_until_it_listens()
+            run.began = run.length()
+            act(desk, run)
+        finally:
+            ended.set()
+            watcher.join()
+        machine.cut_power()
+    run.entries = entries(run.log)
+    return run
+
+
+def instants(run: Recording) -> tuple[list[tuple[int, bytes]], list[float]]:
+    """Each state that the load went through, as entries of the log and the TPM's memory, and how much it is worth to cut there."""
+    found, worth = [], []
+    waiting, ends = unflushed(run.entries), [entry.end for entry in run.entries]
+    changes = [sum(end <= span.first for end in ends) for span in run.tpm[1:]]
+    for span in run.tpm:
+        for count in range(1, len(ends) + 1):
+            if max(span.first, run.began) <= ends[count - 1] <= span.last:
+                found.append((count, span.state))
+                is_near = any(abs(change - count) <= TPM_NEAR for change in changes)
+                worth.append(1 + min(waiting[count - 1], MOST_WORTH) + (MOST_WORTH if is_near else 0))
+    return found, worth
+
+
+def look_at(cut: Cut, original: Path, check) -> str:
+    """Boots what the cut left and has it checked; returns what the check says of it."""
+    cut.make(original)
+    desk = cut.recording.owner.copy(cut.desk())
+    try:
+        with desk.boot_again(cut.device) as machine:
+            desk.machine = machine.wait_until_it_listens()
+            end = check(desk, machine, cut)
+    except Exception as error:
+        raise AssertionError(f"{cut}: {error}") from error
+    shutil.rmtree(cut.device)
+    return end
+
+
+def campaign(original: Path, owner: Owner, tmp_path: Path, dice: random.Random, cuts: int, cuts_a_run: int, act, check) -> Counter:
+    """Records `act(owner, recording)`, cuts the power at `cuts` instants of it, and has `check(owner, machine, cut)` look at each.
+
+    What `check` answers is counted. The device of a cut that fails stays, with the recording that it was made of.
+    """
+    ends: Counter = Counter()
+    told: Counter = Counter()
+    began = time.monotonic()
+    with ThreadPoolExecutor(int(os.environ.get("HAECHI_CUT_JOBS", "1"))) as pool:
+        while told["cuts"] < cuts:
+            folder = tmp_path / f"run-{told['runs']}"
+            folder.mkdir()
+            run = record(original, owner, folder, act)
+            found, worth = instants(run)
+            chosen = dice.choices(found, worth, k=min(cuts_a_run, cuts - told["cuts"]))
+            wanted = [
+                Cut(run, number, count, state, str(dice.getrandbits(32)), tmp_path / f"cut-{number}")
+                for number, (count, state) in enumerate(chosen, told["cuts"])
+            ]
+            told.update(runs=1, instants=len(found), states_of_the_tpm=len({state for _, state in found}))
+            looked_at = [pool.submit(look_at, cut, original, check) for cut in wanted]
+            try:
+                for cut, end in zip(wanted, looked_at, strict=True):
+                    ends[end.result()] += 1
+                    told.update(cuts=1, pending=cut.pending, lost=cut.lost)
+            except Exception:
+                pool.shutdown(cancel_futures=True)
+                raise
+            shutil.rmtree(folder)
+            print(f"{time.monotonic() - began:.0f} s: {dict(told)}, ends {dict(ends)}", flush=True)
+    return ends

@@ -191,7 +191,11 @@ final class FakeBoard: Board {
   }
 
   var crashRecords: [String] = []
-  func takeCrashRecords() throws(BoardError) -> [String] { crashRecords }
+  var failsToTakeCrashRecords = false
+  func takeCrashRecords() throws(BoardError) -> [String] {
+    if failsToTakeCrashRecords { throw BoardError(code: "crash-records-failed", reason: "opendir: input/output error") }
+    return crashRecords
+  }
 
   let name = "fake"
   let lines = [

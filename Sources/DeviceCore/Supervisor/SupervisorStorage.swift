@@ -16,11 +16,18 @@ extension Supervisor {
     }
   }
 
-  /// Has a worker do `work` and waits for what it says, with a deadline; the watchdog is fed meanwhile, and the ends of others are taken.
+  /// As `awaitWorker`, with the rights over disks.
   func awaitStorageWorker(_ work: @escaping () -> [UInt8]) throws(SupervisorError) -> (bytes: [UInt8], child: EndedChild) {
-    let process = try host.startWorker(rights: .storage, work)
+    try awaitWorker(rights: .storage, within: limits.storage_us, work)
+  }
+
+  /// Has a worker do `work` and waits for what it says, with a deadline; the watchdog is fed meanwhile, and the ends of others are taken.
+  func awaitWorker(
+    rights: WorkerRights, within limit_us: UInt64, _ work: @escaping () -> [UInt8]
+  ) throws(SupervisorError) -> (bytes: [UInt8], child: EndedChild) {
+    let process = try host.startWorker(rights: rights, work)
     let began_us = host.now_us()
-    while elapsed_us(since: began_us, now: host.now_us()) < limits.storage_us {
+    while elapsed_us(since: began_us, now: host.now_us()) < limit_us {
       for child in host.takeEnded() {
         guard child.process == process else {
           ended(child)
@@ -33,7 +40,7 @@ extension Supervisor {
     }
     host.kill(process)
     _ = host.takeWorkerResult(process)
-    throw SupervisorError(code: "no-answer", reason: "its worker gave no answer within \(limits.storage_us / 1_000_000) s")
+    throw SupervisorError(code: "no-answer", reason: "its worker gave no answer within \(limit_us / 1_000_000) s")
   }
 
   private func storageAnswered(_ answer: (bytes: [UInt8], child: EndedChild)) -> Phase.Result {

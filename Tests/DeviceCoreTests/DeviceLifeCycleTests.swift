@@ -247,7 +247,7 @@ import Testing
       _ = try damaged.credentials()
       identity.write(made, to: "identity.json")
       identity.write(deviceKey, to: "device.key")
-      for name in ["lockout.json", "intent.json"] { identity.remove(name) }
+      for name in ["lockout.json", "intent.json", "receipt.json"] { identity.remove(name) }
       folder.write(owned, to: "owner.json")
       folder.write(operationalKey, to: "operational.key")
       #expect(try await load().standing.phase == .owned)
@@ -272,6 +272,16 @@ import Testing
     try await expectDamage("another operational key") { folder.write(otherKey, to: "operational.key") }
     try await expectDamage("a count that cannot be read") { identity.write("{}", to: "lockout.json") }
     try await expectDamage("a provisioning that was cut off") { identity.write("{\"kind\":\"provision\",\"version\":1}", to: "intent.json") }
+    try await expectDamage("an identity with a member of nobody's") {
+      identity.write(made.replacing("{\"label\"", with: "{\"a\":\"parked\",\"label\""), to: "identity.json")
+    }
+    try await expectDamage("an identity with room in it") { identity.write(made + " ", to: "identity.json") }
+    try await expectDamage("an identity with a text between its certificates") {
+      identity.write(made.replacing("\"makerChain\":\"", with: "\"makerChain\":\"parked\\n"), to: "identity.json")
+    }
+    try await expectDamage("a huge identity") { identity.write(made + String(repeating: " ", count: 16_384), to: "identity.json") }
+    try await expectDamage("a huge device key") { identity.write(deviceKey + String(repeating: " ", count: 256), to: "device.key") }
+    try await expectDamage("a receipt that cannot be read") { identity.write("{}", to: "receipt.json") }
     try await expectDamage("an unknown intent") { identity.write("{\"kind\":\"sell\",\"version\":1}", to: "intent.json") }
   }
 
@@ -296,6 +306,20 @@ import Testing
     try await provision(bare)
     #expect(try await load().standing.phase == .provisioned)
     #expect(try await load().identifier == bare.identifier)
+  }
+
+  /// The receipt is nothing that a station writes anew: one that is whole stays, another goes.
+  @Test(arguments: [true, false]) func aReceiptThatCannotBeReadDoesNotOutliveAStation(_ isWhole: Bool) async throws {
+    let receipt = StoredReceipt(statement: "{}", signature: "00")
+    let whole = String(decoding: try jsonText(receipt), as: UTF8.self)
+    try await provision(try await load())
+    identity.write(isWhole ? whole : "{}", to: "receipt.json")
+    identity.write("x", to: "identity.json")
+    let damaged = try await load()
+    #expect(damaged.standing.phase == .damaged)
+    try await provision(damaged)
+    #expect(try await load().standing.phase == .provisioned)
+    #expect(identity.read("receipt.json") == (isWhole ? whole : nil))
   }
 
   @Test func aKeyThatIsBrokenIsDamageAlsoWithoutAState() async throws {

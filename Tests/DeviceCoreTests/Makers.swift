@@ -20,13 +20,13 @@ struct Maker {
 
   var authority: Certificate { issuer.certificate }
 
-  /// The IDevID chain for a request, PEM.
-  func sign(_ requestPEM: String, serialNumber: String) throws -> String {
+  /// The IDevID chain for a request, PEM; `padding_bytes` as an owner's.
+  func sign(_ requestPEM: String, serialNumber: String, padding_bytes: Int = 0) throws -> String {
     let request = try CertificateRequest(pem: requestPEM)
     let device = try InitialDeviceProfile.check(request)
-    return try issuer.issue(
-      InitialDeviceProfile.template(device: device, serialNumber: serialNumber, now_s: testClock.now_s()), publicKey: request.publicKey
-    ).pem
+    var template = InitialDeviceProfile.template(device: device, serialNumber: serialNumber, now_s: testClock.now_s())
+    if padding_bytes > 0 { template.extensions.append(Owner.padding(padding_bytes)) }
+    return try issuer.issue(template, publicKey: request.publicKey).pem
   }
 }
 
@@ -39,16 +39,18 @@ struct Owner {
   init(padding_bytes: Int = 0) throws {
     let key = try PrivateKey.generateP256()
     let plain = try OwnerAuthorityProfile.make(key: key, now_s: testClock.now_s())
-    let padding = CertificateTemplate.Extension(
-      identifier: HaechiObjectIdentifier.role,
-      value: [0x04, 0x82, UInt8(padding_bytes >> 8), UInt8(padding_bytes & 255)]
-        + [UInt8](repeating: 0, count: padding_bytes), isCritical: false)
     let padded = try CertificateIssuer.selfSigned(
       CertificateTemplate(
         kind: .authority(pathLength: 0), subject: DistinguishedName(commonName: plain.subjectCommonName ?? ""), notBefore_s: plain.notBefore_s,
-        notAfter_s: plain.notAfter_s, extensions: [padding]), key: key)
+        notAfter_s: plain.notAfter_s, extensions: [Self.padding(padding_bytes)]), key: key)
     issuer = try CertificateIssuer(certificate: padding_bytes > 0 ? padded : plain, key: key)
     identifier = OwnerIdentifier(publicKey: key.publicKey)
+  }
+
+  static func padding(_ count_bytes: Int) -> CertificateTemplate.Extension {
+    CertificateTemplate.Extension(
+      identifier: HaechiObjectIdentifier.role,
+      value: [0x04, 0x82, UInt8(count_bytes >> 8), UInt8(count_bytes & 255)] + [UInt8](repeating: 0, count: count_bytes), isCritical: false)
   }
 
   func sign(_ requestPEM: String, device: DeviceIdentifier) throws -> String {

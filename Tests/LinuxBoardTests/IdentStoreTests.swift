@@ -301,44 +301,6 @@ struct IdentStoreTests {
   }
 }
 
-/// The runtime's identity folder, as a worker sees it.
-@Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
-struct IdentFolderTests {
-  let folder = StorageFolder()
-  private var ident: IdentFolder { IdentFolder(path: folder.path, user: nil) }
-
-  @Test func filesComeOutAsTheyWentIn() throws {
-    let files = [IdentFile(name: "a.json", content: Array("{}".utf8)), IdentFile(name: "device.key", content: [])]
-    try ident.fill(files)
-    #expect(try ident.read() == files)
-    var facts = stat()
-    #expect(stat(folder.path + "/device.key", &facts) == 0 && facts.st_mode & 0o7777 == 0o600)
-    // Never over something that is there.
-    #expect(throws: BoardError.self) { try ident.fill(files) }
-    // What AtomicFile has not renamed yet is not there yet.
-    folder.write("half", to: "a.json.new")
-    #expect(try ident.read() == files)
-  }
-
-  @Test func whatIsNoPlainFileIsRefused() throws {
-    for make in [
-      { (path: String) in symlink("/etc/hostname", path + "/link") }, { mkfifo($0 + "/pipe", 0o600) }, { mkdir($0 + "/folder", 0o700) },
-      { path in close(Glibc.open(path + "/näme", O_CREAT | O_WRONLY, 0o600)) },
-      { path in close(Glibc.open(path + "/.hidden", O_CREAT | O_WRONLY, 0o600)) },
-      { path in (0..<40).map { close(Glibc.open(path + "/f\($0)", O_CREAT | O_WRONLY, 0o600)) }.min() ?? 0 },
-    ] {
-      let folder = StorageFolder()
-      #expect(make(folder.path) == 0)
-      #expect(throws: BoardError.self) { _ = try IdentFolder(path: folder.path, user: nil).read() }
-      rmdir(folder.path + "/folder")
-    }
-    folder.write(String(repeating: "x", count: IdentContent.filesMaximum_bytes), to: "a")
-    #expect(try ident.read().count == 1)
-    folder.write("x", to: "b")
-    #expect(throws: BoardError.self) { _ = try ident.read() }
-  }
-}
-
 /// What lies on the disk is read without trust.
 @Suite(.disabled(if: TestMachine.isHere, TestMachine.onHost))
 struct StorageFormatTests {

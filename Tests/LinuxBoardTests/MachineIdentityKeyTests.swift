@@ -48,10 +48,10 @@
         }
         // The same after each restart, whatever the runtime kept, and after a wipe.
         machine.write("label", to: machine.identity + "/identity.json")
-        try machine.storage.commitIdentity()
+        #expect(try machine.storage.commitIdentity() == .none)
         try machine.powerCycle()
         #expect(machine.open().identityKey == key)
-        try machine.storage.recordWipe()
+        #expect(try machine.storage.recordWipe() == .none)
         try machine.powerCycle()
         let wiped = machine.open()
         #expect(wiped.state == .open && wiped.identityKey == key)

@@ -29,8 +29,8 @@
 
       try machine.storage.order(.set(passphrase: SecretBytes(copying: second.passphrase), second.facts))
       // What the runtime keeps meanwhile does not undo it.
-      machine.write("1", to: machine.identity + "/label.json")
-      try machine.storage.commitIdentity()
+      machine.write("1", to: machine.identity + "/lockout.json")
+      #expect(try machine.storage.commitIdentity() == .none)
       try machine.powerCycle()
       facts = machine.open()
       #expect(facts.recoveryChange == .made && facts.recoveryKey == second.facts)
@@ -118,7 +118,7 @@
       // Another is on its way, and goes too.
       let next = machine.recovery(2)
       try machine.storage.order(.set(passphrase: SecretBytes(copying: next.passphrase), next.facts))
-      try machine.storage.recordWipe()
+      #expect(try machine.storage.recordWipe() == .none)
       #expect(throws: BoardError.self) { try machine.storage.order(.remove) }
       try machine.storage.wipe()
       try machine.powerCycle()

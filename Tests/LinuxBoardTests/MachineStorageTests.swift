@@ -40,22 +40,22 @@
         #expect(machine.names(machine.state) == [])
 
         machine.write("haechi canary, which is nowhere in the clear", to: machine.state + "/owner.json")
-        machine.write("haechi canary, of the identity", to: machine.identity + "/device.key")
-        try machine.storage.commitIdentity()
+        machine.write("haechi canary, of the identity", to: machine.identity + "/identity.json")
+        #expect(try machine.storage.commitIdentity() == .none)
         try machine.powerCycle()
         #expect(machine.names(machine.identity) == [] && machine.names(machine.state) == [])
         #expect(try machine.holds("haechi canary") == false)
 
         #expect(machine.open().state == .open)
         #expect(machine.read(machine.state + "/owner.json") == "haechi canary, which is nowhere in the clear")
-        #expect(machine.read(machine.identity + "/device.key") == "haechi canary, of the identity")
-        #expect(stat(machine.identity + "/device.key", &facts) == 0 && facts.st_mode & 0o7777 == 0o600 && facts.st_uid == 900)
+        #expect(machine.read(machine.identity + "/identity.json") == "haechi canary, of the identity")
+        #expect(stat(machine.identity + "/identity.json", &facts) == 0 && facts.st_mode & 0o7777 == 0o600 && facts.st_uid == 900)
         // The identity is kept again in the same boot, though the data key is not given out any more.
-        machine.write("2", to: machine.identity + "/label.json")
-        try machine.storage.commitIdentity()
+        machine.write("2", to: machine.identity + "/lockout.json")
+        #expect(try machine.storage.commitIdentity() == .none)
         try machine.powerCycle()
         #expect(machine.open().state == .open)
-        #expect(machine.names(machine.identity) == ["device.key", "label.json"])
+        #expect(machine.names(machine.identity) == ["identity.json", "lockout.json"])
       }
 
       /// Root's share of the blocks, and the files that the log made when it began.
@@ -145,8 +145,8 @@
       @Test(arguments: ["ident", "data", "firmware", "tpm"]) func aStorageThatIsLostIsMadeAnew(_ part: String) throws {
         let epoch = machine.open().identityEpoch
         machine.write("gone", to: machine.state + "/owner.json")
-        machine.write("gone too", to: machine.identity + "/device.key")
-        try machine.storage.commitIdentity()
+        machine.write("gone too", to: machine.identity + "/identity.json")
+        #expect(try machine.storage.commitIdentity() == .none)
         try machine.powerCycle()
         let (ident, data) = (try #require(try BlockPartition.find("ident")), try #require(try BlockPartition.find("data")))
         let (oldIdent, oldHeader) = (try ident.read(at: 0, count: 4 << 20), try data.read(at: 0, count: 1 << 20))
@@ -167,8 +167,8 @@
         #expect(facts.state == .open, "\(facts.reason)")
         #expect(part == "tpm" || facts.identityEpoch > epoch)
         #expect(machine.names(machine.identity) == [] && machine.names(machine.state) == [])
-        machine.write("new", to: machine.identity + "/device.key")
-        try machine.storage(firmware).commitIdentity()
+        machine.write("new", to: machine.identity + "/identity.json")
+        #expect(try machine.storage(firmware).commitIdentity() == .none)
         try machine.powerCycle()
         try data.write(oldHeader, at: 0)
         #expect(machine.open(firmware).state != .open)
@@ -180,8 +180,8 @@
       @Test func aWipeDestroysTheStateAndEveryCopyOfIt() throws {
         #expect(machine.open().state == .open)
         machine.write("gone", to: machine.state + "/owner.json")
-        machine.write("stays", to: machine.identity + "/device.key")
-        try machine.storage.commitIdentity()
+        machine.write("stays", to: machine.identity + "/identity.json")
+        #expect(try machine.storage.commitIdentity() == .none)
         let data = try #require(try BlockPartition.find("data"))
         let header = try data.read(at: 0, count: 1 << 20)
         try machine.storage.wipe()
@@ -196,7 +196,7 @@
         #expect(refusal?.reason.contains("wiped since") == true)
         #expect(machine.open().state == .open)
         #expect(machine.names(machine.state) == [])
-        #expect(machine.read(machine.identity + "/device.key") == "stays")
+        #expect(machine.read(machine.identity + "/identity.json") == "stays")
       }
 
       /// As the first step alone was done before the power went.
@@ -209,23 +209,50 @@
         #expect(machine.names(machine.state) == [])
       }
 
+      /// Of what a runtime that was taken over leaves in the folder only the declared files are kept, and of those a wipe carries on what the next life needs;
+      /// nothing that lies there stops the wipe.
+      @Test func whatIsParkedInTheFolderOutlivesNoWipe() throws {
+        #expect(machine.open().state == .open)
+        let canary = "haechi canary, parked"
+        machine.write("stays", to: machine.identity + "/identity.json")
+        machine.write("of the wipe before", to: machine.identity + "/receipt.json")
+        for name in ["stash.bin", "device.key"] { machine.write(canary, to: machine.identity + "/" + name) }
+        #expect(try machine.storage.commitIdentity() == UndeclaredFiles(count: 2, example: "device.key"))
+        try machine.powerCycle()
+        #expect(machine.open().state == .open && machine.names(machine.identity) == ["identity.json", "receipt.json"])
+        // Too large: an ordinary commit keeps nothing of it, and what was kept stays.
+        machine.write(String(repeating: "x", count: 16_385), to: machine.identity + "/identity.json")
+        machine.write("{}", to: machine.identity + "/lockout.json")
+        let refusal = #expect(throws: BoardError.self) { try machine.storage.commitIdentity() }
+        #expect(refusal?.code == "identity-refused" && refusal?.reason.contains("identity.json has more than the 16384 bytes") == true)
+        for name in 1...40 { machine.write(canary, to: machine.identity + "/stash\(name)") }
+        #expect(try machine.storage.recordWipe() == UndeclaredFiles(count: 40, example: "stash1"))
+        machine.write(canary, to: machine.identity + "/receipt.json")
+        machine.write("new", to: machine.identity + "/identity.json")
+        #expect(try machine.storage.commitIdentity() == UndeclaredFiles(count: 40, example: "stash1"))
+        machine.write(String(repeating: "x", count: 16_385), to: machine.identity + "/identity.json")
+        try machine.powerCycle()
+        #expect(machine.open().state == .open && machine.names(machine.identity) == ["identity.json", "lockout.json"])
+        #expect(machine.read(machine.identity + "/identity.json") == "new")
+      }
+
       /// Recorded, and the power went before anything was destroyed: in the state that it was ordered in, nothing of the owner's opens again.
       @Test func aWipeThatWasOnlyRecordedIsDoneByTheNextBoot() throws {
         let epoch = machine.open().identityEpoch
         machine.write("gone", to: machine.state + "/owner.json")
-        machine.write("stays", to: machine.identity + "/device.key")
-        try machine.storage.commitIdentity()
-        try machine.storage.recordWipe()
+        machine.write("stays", to: machine.identity + "/identity.json")
+        #expect(try machine.storage.commitIdentity() == .none)
+        #expect(try machine.storage.recordWipe() == .none)
         // What is kept meanwhile does not undo it.
         machine.write("also stays", to: machine.identity + "/intent.json")
-        try machine.storage.commitIdentity()
+        #expect(try machine.storage.commitIdentity() == .none)
         let data = try #require(try BlockPartition.find("data"))
         let header = try data.read(at: 0, count: 1 << 20)
         try machine.powerCycle()
         let facts = machine.open()
         #expect(facts.state == .open && facts.identityEpoch == epoch + 1)
         #expect(machine.names(machine.state) == [])
-        #expect(machine.read(machine.identity + "/device.key") == "stays" && machine.read(machine.identity + "/intent.json") == "also stays")
+        #expect(machine.read(machine.identity + "/identity.json") == "stays" && machine.read(machine.identity + "/intent.json") == "also stays")
         // Once: the boot after that keeps what is there.
         machine.write("new", to: machine.state + "/owner.json")
         try machine.powerCycle()

@@ -180,13 +180,6 @@ struct AuditTests {
     #expect(rig.audit.batches.last?.device == device)
   }
 
-  @Test func whatACrashedKernelLeftIsToldAndNoted() {
-    rig.board.crashRecords = ["Kernel panic - not syncing: Fatal exception"]
-    boot()
-    #expect(rig.audit.events(.kernelCrashed) == [AuditEvent(.kernelCrashed, .number(1))])
-    #expect(rig.board.fakeConsole.lines.contains { $0.contains("the kernel crashed: Kernel panic - not syncing: Fatal exception") })
-  }
-
   @Test func theEndIsTheLastEntry() {
     boot()
     rig.host.endRequested = true

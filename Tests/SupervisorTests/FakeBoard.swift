@@ -118,13 +118,17 @@ final class FakeStorage: Storage {
   var commits = 0
   var failsToCommit = false
   func open() -> StorageFacts { facts }
-  func commitIdentity() throws(BoardError) {
+  /// What lies in the runtime's folder that is not to be kept.
+  var undeclared = UndeclaredFiles.none
+  func commitIdentity() throws(BoardError) -> UndeclaredFiles {
     if failsToCommit { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
     commits += 1
+    return undeclared
   }
-  func recordWipe() throws(BoardError) {
+  func recordWipe() throws(BoardError) -> UndeclaredFiles {
     if failsToRecord { throw BoardError(code: "storage-failed", reason: "ident: input/output error") }
     records += 1
+    return undeclared
   }
   func wipe() throws(BoardError) { wipes += 1 }
   var remakes = 0
@@ -191,7 +195,11 @@ final class FakeBoard: Board {
   }
 
   var crashRecords: [String] = []
-  func takeCrashRecords() throws(BoardError) -> [String] { crashRecords }
+  var failsToTakeCrashRecords = false
+  func takeCrashRecords() throws(BoardError) -> [String] {
+    if failsToTakeCrashRecords { throw BoardError(code: "crash-records-failed", reason: "opendir: input/output error") }
+    return crashRecords
+  }
 
   let name = "fake"
   let lines = [

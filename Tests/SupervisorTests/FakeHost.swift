@@ -29,6 +29,9 @@ final class FakeHost: ProcessHost {
   private var nextHeartbeat: UInt64 = 0
 
   var workerRuns = true
+  /// Which worker, counted from 1, never ends by itself.
+  var hangingWorker: Int?
+  private var workerStarts = 0
   private var workerResults: [Int32: [UInt8]] = [:]
   private(set) var startTimes: [UInt64] = []
 
@@ -95,7 +98,8 @@ final class FakeHost: ProcessHost {
 
   func startWorker(rights: WorkerRights, _ job: @escaping () -> [UInt8]) throws(SupervisorError) -> Int32 {
     nextProcess += 1
-    if workerRuns {
+    workerStarts += 1
+    if workerRuns, workerStarts != hangingWorker {
       workerResults[nextProcess] = job()
       endedChildren.append(EndedChild(process: nextProcess, end: .exited(code: 0)))
     }

@@ -61,6 +61,36 @@ struct StorageTests {
     #expect(answers(rig) == [.answer(request: 4, .failed)])
   }
 
+  @Test("files that are none of the runtime's own are told once, and what is its own is kept")
+  func undeclared() {
+    let rig = Rig()
+    _ = rig.supervisor.boot()
+    rig.run(for: 1_000_000)
+    rig.board.fakeStorage.undeclared = UndeclaredFiles(count: 300, example: "stash.bin")
+    for request in 1...4 as ClosedRange<UInt32> {
+      #expect(rig.ask(.commitIdentity(request: request)) == .done)
+      rig.board.fakeStorage.undeclared = UndeclaredFiles(count: Int(request), example: "other")
+    }
+    rig.run(for: 5_000_000)
+    let told = rig.board.fakeConsole.lines.filter { $0.contains("not declared") }
+    #expect(told.count == 1)
+    #expect(told.first?.contains("the runtime's identity folder has 300 files that are not declared and are not kept, one of them stash.bin") == true)
+    #expect(rig.audit.events(.undeclaredFiles) == [AuditEvent(.undeclaredFiles, .number(300))])
+  }
+
+  @Test("what a worker says of the files that it kept has one form")
+  func keptAnswers() {
+    for found in [UndeclaredFiles.none, UndeclaredFiles(count: 1, example: "a"), UndeclaredFiles(count: 65_535, example: String(repeating: "n", count: 64))] {
+      #expect(KeptAnswer.read(KeptAnswer.bytes(of: { () throws(BoardError) in found })) == found)
+    }
+    let many = UndeclaredFiles(count: 70_000, example: String(repeating: "n", count: 100))
+    #expect(
+      KeptAnswer.read(KeptAnswer.bytes(of: { () throws(BoardError) in many })) == UndeclaredFiles(count: 65_535, example: String(repeating: "n", count: 64)))
+    for bytes in [[], [1], [1, 0], [0, 0, 0], [2, 0, 0], [1, 0, 1] + [UInt8](repeating: 0x61, count: 65)] as [[UInt8]] {
+      #expect(KeptAnswer.read(bytes) == nil)
+    }
+  }
+
   @Test("a volatile storage has nothing to keep; a damaged one keeps nothing")
   func nothingToKeep() {
     for (state, outcome) in [(StorageFacts.State.volatile, RequestOutcome.done), (.damaged, .failed), (.locked, .failed)] {

@@ -40,7 +40,8 @@ public protocol Board: AnyObject {
   var supervisorFolder: String { get }
   /// The user and group that the runtime becomes; nil where it stays who it is (a development host).
   var runtimeUser: (uid: UInt32, gid: UInt32)? { get }
-  /// What a kernel that crashed left with the firmware, a sentence for each crash; it is gone then. Called once, at boot.
+  /// What a kernel that crashed left with the firmware, a sentence for each crash; it is gone then. Called once, at boot, and by a worker alone: the firmware
+  /// may block.
   func takeCrashRecords() throws(BoardError) -> [String]
   /// Ends the machine (a real board: reboot(2); never returns) or, on a development host, the process.
   func restart() -> Never

@@ -46,12 +46,14 @@ public protocol Storage: AnyObject {
   /// Opens it, on the first boot makes it, and lays it under the runtime's folders: `Board.runtimeIdentityFolder` is filled, and
   /// `Board.runtimeStateFolder` mounted. Where it is not open, both stay as they are: empty and in memory.
   func open() -> StorageFacts
-  /// Keeps what lies in `Board.runtimeIdentityFolder` now; durable when it returns. Regular files only, 64 KiB at the most in all.
-  func commitIdentity() throws(BoardError)
-  /// Records that the device is to be wiped, before anything of it is destroyed, and in the same step what lies in `Board.runtimeIdentityFolder` now; durable
-  /// when it returns. It may be done again. From here on `open()` wipes first, so that
-  /// `wipe()` may be cut off at any instant, or never be reached.
-  func recordWipe() throws(BoardError)
+  /// Keeps the declared files (`IdentityFile`) as they lie in `Board.runtimeIdentityFolder` now; durable when it returns. Returns what else lies there.
+  ///
+  /// - Throws: `identity-refused` where one is too large or no regular file: nothing is kept then, and what was kept before stays.
+  func commitIdentity() throws(BoardError) -> UndeclaredFiles
+  /// Records that the device is to be wiped, before anything of it is destroyed, and in the same step those files of `Board.runtimeIdentityFolder` that outlive
+  /// a wipe, as they are now; durable when it returns. It may be done again. From here on `open()` wipes first, so that `wipe()` may be cut off at any instant,
+  /// or never be reached. Nothing in that folder stops it: where a file cannot be kept, the one that was kept before stays. Returns what else lies there.
+  func recordWipe() throws(BoardError) -> UndeclaredFiles
   /// Destroys what lies in `Board.runtimeStateFolder` for good, saved copies of the disk included; what lies in the other folder stays. When it
   /// returns, the keys are gone; the machine restarts then, and the next `open()` makes the storage anew.
   func wipe() throws(BoardError)

@@ -7,9 +7,9 @@ final class FolderStorage: Storage {
   }
 
   /// Each file was synced when it was written.
-  func commitIdentity() throws(BoardError) {}
+  func commitIdentity() throws(BoardError) -> UndeclaredFiles { .none }
 
-  func recordWipe() throws(BoardError) { throw Self.nothingToWipe }
+  func recordWipe() throws(BoardError) -> UndeclaredFiles { throw Self.nothingToWipe }
   func wipe() throws(BoardError) { throw Self.nothingToWipe }
   func remake() throws(BoardError) { throw Self.nothingToWipe }
   func order(_: RecoveryKeyOrder) throws(BoardError) {

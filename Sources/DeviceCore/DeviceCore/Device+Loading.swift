@@ -159,6 +159,8 @@ extension Device {
   ) throws -> State {
     if let fault = identity.label.fault { throw damage("the stored label's \(fault)") }
     let makerChain = try rules.checkMakerChain(identity.makerChain, key: key.publicKey, serialNumber: identity.serialNumber, isKnown: true)
+    // Between certificates PEM allows any text.
+    guard identity.makerChain == makerChain.map(\.pem).joined() else { throw damage("the stored maker's chain has more in it than its certificates") }
     var state = State(
       standing: Standing(phase: .provisioned, serialNumber: identity.serialNumber), chain: makerChain, key: key, identity: identity,
       makerChain: makerChain)

@@ -1,3 +1,4 @@
+import BoardAPI
 import Crypto
 import Foundations
 import Identity
@@ -24,6 +25,12 @@ extension Device {
     let label = try StoredLabel(label)
     let chain = try rules.checkMakerChain(chainPEM, key: deviceKey.publicKey, serialNumber: serialNumber)
     let identity = StoredIdentity(serialNumber: serialNumber, makerChain: chain.map(\.pem).joined(), label: label)
+    guard (try? identityFolder.takes(identity)) == true else {
+      throw .unprocessable(
+        "certificate-chain-too-long",
+        "The certificate chain is too long to be kept: with label and serial number at most \(IdentityFile.identity.maximum_bytes) bytes are.",
+        field: "certificateChain")
+    }
     if phase == .damaged { try await repair(identity) } else { try await keep(identity) }
     gate.reset()
     become(connection) { state in
@@ -73,6 +80,8 @@ extension Device {
     try Device.destroyOwner(stateFolder)
     try save {
       try identityFolder.removeLockOut()
+      // One that is whole is still what became of the last wipe; another would make the device damaged again.
+      if (try? identityFolder.readReceipt()) == nil { try identityFolder.removeReceipt() }
       if !deviceKey.isOutside { try identityFolder.writeDeviceKey(deviceKey) }
       try identityFolder.write(identity)
     }

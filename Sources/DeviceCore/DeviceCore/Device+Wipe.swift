@@ -137,7 +137,8 @@ extension Device {
     // Only a count that has risen says that keys are gone.
     let isDestroyed = if let before = order.identityEpoch, let after = surroundings.identityEpoch { after > before } else { false }
     let statement = WipeStatement(
-      deviceId: device.text, serialNumber: serialNumber, cause: order.cause, time: rfc3339(order.time_s), formerOwnerId: order.formerOwnerId,
+      deviceId: device.text, serialNumber: serialNumber, cause: order.cause, time: rfc3339(order.time_s),
+      formerOwnerId: OwnerIdentifier(order.formerOwnerId)?.text ?? "",
       rootOfTrust: isDestroyed ? surroundings.rootOfTrust : "none", identityEpochBefore: isDestroyed ? order.identityEpoch : nil,
       identityEpochAfter: isDestroyed ? surroundings.identityEpoch : nil, cloudErasure: order.cloudErasure)
     let text = String(decoding: try encodeJSON(statement), as: UTF8.self)

@@ -16,8 +16,10 @@ struct PrivateFolder: Sendable {
   /// nil where there is no such file.
   ///
   /// - Throws: `StateDamage` where it cannot be read as a `Document`; `SystemCallError`.
-  func read<Document: Decodable>(_ type: Document.Type, _ name: String, as what: String) throws -> Document? {
-    guard let bytes = try read(name, maximum_bytes: Self.documentMaximum_bytes) else { return nil }
+  func read<Document: Decodable>(
+    _ type: Document.Type, _ name: String, as what: String, maximum_bytes: Int = Self.documentMaximum_bytes
+  ) throws -> Document? {
+    guard let bytes = try read(name, maximum_bytes: maximum_bytes) else { return nil }
     do {
       return try jsonDocument(type, from: bytes)
     } catch {
@@ -35,8 +37,8 @@ struct PrivateFolder: Sendable {
     try kept { () throws(SystemCallError) in try AtomicFile.replace(file(name), with: content, onStep: onStep) }
   }
 
-  func readKey(_ name: String) throws -> PrivateKey? {
-    guard let pem = try AtomicFile.readSecret(file(name), maximum_bytes: Self.keyMaximum_bytes) else { return nil }
+  func readKey(_ name: String, maximum_bytes: Int = Self.keyMaximum_bytes) throws -> PrivateKey? {
+    guard let pem = try AtomicFile.readSecret(file(name), maximum_bytes: maximum_bytes) else { return nil }
     do {
       return try PrivateKey(pem: pem)
     } catch {

@@ -57,6 +57,8 @@ public struct AuditEvent: Hashable, Sendable {
     case kernelCrashed
     /// What became of an order about the disk's recovery key: `made`, `removed`, `failed`.
     case recoveryKey = 32
+    /// So many files lay in the runtime's identity folder that are none of its own, and were not kept; told once in a start of the machine.
+    case undeclaredFiles
     // What the runtime tells.
     /// It serves: the life-cycle state.
     case serving = 64
@@ -99,6 +101,7 @@ public struct AuditEvent: Hashable, Sendable {
       case .withheld: "withheld"
       case .kernelCrashed: "kernel-crashed"
       case .recoveryKey: "recovery-key"
+      case .undeclaredFiles: "undeclared-files"
       case .serving: "serving"
       case .provisioned: "provisioned"
       case .claimed: "claimed"

@@ -111,6 +111,8 @@ public final class Supervisor {
   var recoveryRate: PacketRate
   /// Requests that wait for the identity folder to be kept, and for which no worker runs yet.
   var awaitingCommit: [UInt32] = []
+  /// Whether it was told that undeclared files lie in that folder.
+  var toldUndeclared = false
   var carrier = false
   var leaseEnds_us: UInt64?
   /// The address that is set, and the network that it is of.

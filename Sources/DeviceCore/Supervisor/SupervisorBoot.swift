@@ -29,7 +29,7 @@ extension Supervisor {
           return .failed(error.description)
         }
       },
-      // They lie outside the encrypted volume: never for longer than until here.
+      // They lie outside the encrypted volume: never for longer than until here. In a worker, which is waited for: the firmware that holds them takes its time.
       Phase("crash-records") { [self] in takeCrashRecords() },
       // In a worker: a TPM takes its time, and the runtime need not wait for it.
       Phase("root-of-trust") { [self] in askRootOfTrust() },
@@ -91,18 +91,6 @@ extension Supervisor {
       }
     }
     return started ? .done : .failed("its worker could not be started")
-  }
-
-  private func takeCrashRecords() -> Phase.Result {
-    do throws(BoardError) {
-      let records = try board.takeCrashRecords()
-      guard !records.isEmpty else { return .done }
-      for record in records { say(.error, "the kernel crashed: \(record)") }
-      note(AuditEvent(.kernelCrashed, .number(UInt64(records.count))))
-      return .done
-    } catch {
-      return .failed(error.description)
-    }
   }
 
   func pauseBeforeRestart() {

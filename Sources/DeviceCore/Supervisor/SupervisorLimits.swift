@@ -64,6 +64,10 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// Requests that wait for rules to be in force. The runtime has one at a time.
   public var awaitingRules = 8
 
+  /// Reading and removing what a crashed kernel left: a crash leaves about ten records, each a variable of the firmware, whose flash takes up to a second to
+  /// be erased. The firmware hangs after this.
+  public var crashRecords_us: UInt64 = 20_000_000
+
   /// Opening the storage: seconds with a TPM under software emulation; making it, on the first boot only, writes 10 MB. On a host that many share, the same
   /// took 35 s. It hangs after this.
   public var storage_us: UInt64 = 120_000_000

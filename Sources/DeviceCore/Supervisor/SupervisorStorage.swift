@@ -16,11 +16,18 @@ extension Supervisor {
     }
   }
 
-  /// Has a worker do `work` and waits for what it says, with a deadline; the watchdog is fed meanwhile, and the ends of others are taken.
+  /// As `awaitWorker`, with the rights over disks.
   func awaitStorageWorker(_ work: @escaping () -> [UInt8]) throws(SupervisorError) -> (bytes: [UInt8], child: EndedChild) {
-    let process = try host.startWorker(rights: .storage, work)
+    try awaitWorker(rights: .storage, within: limits.storage_us, work)
+  }
+
+  /// Has a worker do `work` and waits for what it says, with a deadline; the watchdog is fed meanwhile, and the ends of others are taken.
+  func awaitWorker(
+    rights: WorkerRights, within limit_us: UInt64, _ work: @escaping () -> [UInt8]
+  ) throws(SupervisorError) -> (bytes: [UInt8], child: EndedChild) {
+    let process = try host.startWorker(rights: rights, work)
     let began_us = host.now_us()
-    while elapsed_us(since: began_us, now: host.now_us()) < limits.storage_us {
+    while elapsed_us(since: began_us, now: host.now_us()) < limit_us {
       for child in host.takeEnded() {
         guard child.process == process else {
           ended(child)
@@ -33,7 +40,7 @@ extension Supervisor {
     }
     host.kill(process)
     _ = host.takeWorkerResult(process)
-    throw SupervisorError(code: "no-answer", reason: "its worker gave no answer within \(limits.storage_us / 1_000_000) s")
+    throw SupervisorError(code: "no-answer", reason: "its worker gave no answer within \(limit_us / 1_000_000) s")
   }
 
   private func storageAnswered(_ answer: (bytes: [UInt8], child: EndedChild)) -> Phase.Result {
@@ -92,16 +99,50 @@ extension Supervisor {
     awaitingCommit = []
     let storage = board.storage
     let started = startWorker(.identity(requests: requests, start: startCount), deadline_us: limits.commit_us, rights: .storage) {
-      WorkerVerdict.bytes(of: { () throws(BoardError) in try storage.commitIdentity() })
+      KeptAnswer.bytes(of: { () throws(BoardError) in try storage.commitIdentity() })
     }
     if !started { for request in requests { tell(.answer(request: request, .failed)) } }
   }
 
   func identityCommitted(_ requests: [UInt32], of start: UInt32, _ bytes: [UInt8], _ child: EndedChild) {
-    let fault = WorkerVerdict.fault(bytes, child)
+    let fault = keptFault(bytes, child)
     if let fault { say(.error, "the identity was not kept: \(fault)") }
     for request in requests { answer(request, of: start, fault == nil ? .done : .failed) }
     startStorageJobIfIdle()
+  }
+
+  /// Why the runtime's files were not kept; nil where they were. Files that are none of its own are said and noted once: whoever writes them can do so for ever.
+  func keptFault(_ bytes: [UInt8], _ child: EndedChild) -> String? {
+    guard child.end == .exited(code: 0), let undeclared = KeptAnswer.read(bytes) else {
+      return WorkerVerdict.fault(bytes, child) ?? "its worker answered something else"
+    }
+    guard undeclared.count > 0, !toldUndeclared else { return nil }
+    toldUndeclared = true
+    say(.error, "the runtime's identity folder has \(undeclared.count) files that are not declared and are not kept, one of them \(undeclared.example)")
+    note(AuditEvent(.undeclaredFiles, .number(UInt64(undeclared.count))))
+    return nil
+  }
+}
+
+/// What a worker says that kept the runtime's files: 1, how many others lay beside them (2 bytes), and the name of one.
+enum KeptAnswer {
+  private static let nameMaximum_bytes = 64
+
+  /// Of a call to the board; what failed is as `WorkerVerdict` says it.
+  static func bytes(of call: () throws(BoardError) -> UndeclaredFiles) -> [UInt8] {
+    do throws(BoardError) {
+      let undeclared = try call()
+      let count = UInt16(clamping: undeclared.count)
+      return [1, UInt8(truncatingIfNeeded: count >> 8), UInt8(truncatingIfNeeded: count)] + Array(undeclared.example.utf8.prefix(nameMaximum_bytes))
+    } catch {
+      return WorkerVerdict.bytes(error.description)
+    }
+  }
+
+  /// nil where it is no such answer.
+  static func read(_ bytes: [UInt8]) -> UndeclaredFiles? {
+    guard (3...3 + nameMaximum_bytes).contains(bytes.count), bytes[0] == 1 else { return nil }
+    return UndeclaredFiles(count: Int(bytes[1]) << 8 | Int(bytes[2]), example: String(decoding: bytes.dropFirst(3), as: UTF8.self))
   }
 }
 

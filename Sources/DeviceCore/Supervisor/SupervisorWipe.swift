@@ -54,7 +54,7 @@ extension Supervisor {
   func startRecord(of order: WipeOrder) {
     let storage = board.storage
     let started = startWorker(.wipeRecord(order), deadline_us: limits.commit_us, rights: .storage) {
-      WorkerVerdict.bytes(of: { () throws(BoardError) in try storage.recordWipe() })
+      KeptAnswer.bytes(of: { () throws(BoardError) in try storage.recordWipe() })
     }
     if !started { recordFailed(order) }
   }
@@ -72,7 +72,7 @@ extension Supervisor {
   }
 
   func wipeRecorded(_ order: WipeOrder, _ bytes: [UInt8], _ child: EndedChild, now_us: UInt64) {
-    if let fault = WorkerVerdict.fault(bytes, child) {
+    if let fault = keptFault(bytes, child) {
       say(.error, "the wipe was not recorded: \(fault)")
       return recordFailed(order)
     }

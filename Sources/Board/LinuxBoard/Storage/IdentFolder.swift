@@ -10,36 +10,59 @@ struct IdentFolder {
 
   /// What AtomicFile writes to before it renames.
   private static let incoming = ".new"
+  /// The folder lies in memory, with room for fewer.
+  private static let maximumEntries = 4_096
 
-  /// Every file. Throws, naming it, at anything that is no regular file, has a name of another form, or is too large.
-  func read() throws(BoardError) -> [IdentFile] {
-    let folder = try openFolder()
-    guard let listing = fdopendir(dup(folder.number)) else { throw .system(code: "identity-refused", call: "fdopendir", subject: path, number: errno) }
-    defer { closedir(listing) }
-    var names: [String] = []
-    while let entry = readdir(listing) {
-      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      if name == "." || name == ".." || name.hasSuffix(Self.incoming) { continue }
-      guard IdentFile.isName(name), names.count < IdentContent.maximumFiles else {
-        throw BoardError(code: "identity-refused", reason: "\(path): a file's name is not plain, or there are more than \(IdentContent.maximumFiles)")
-      }
-      names.append(name)
-    }
+  /// What lies there now.
+  struct Found: Equatable {
+    /// In one order, so that the same folder gives the same record.
     var files: [IdentFile] = []
-    var left_bytes = IdentContent.filesMaximum_bytes
-    // In one order, so that the same folder gives the same record.
-    for name in names.sorted() {
-      let content = try readFile(name, in: folder.number, maximum_bytes: left_bytes)
-      left_bytes -= content.count
-      files.append(IdentFile(name: name, content: content))
-    }
-    return files
+    /// Declared ones that cannot be kept, and why.
+    var refused: [IdentityFile: String] = [:]
+    var undeclared = UndeclaredFiles.none
   }
 
-  /// Puts files into it, which is empty: mode 0600, the user's own.
+  /// Reads the declared files, and counts the others.
+  func read(_ declared: [IdentityFile]) throws(BoardError) -> Found {
+    let folder = try openFolder()
+    var found = Found()
+    for file in declared.sorted(by: { $0.name < $1.name }) {
+      do throws(BoardError) {
+        if let content = try readFile(file.name, in: folder.number, maximum_bytes: file.maximum_bytes) {
+          found.files.append(IdentFile(name: file.name, content: content))
+        }
+      } catch {
+        found.refused[file] = error.reason
+      }
+    }
+    let names = Set(declared.flatMap { [$0.name, $0.name + Self.incoming] } + [".", ".."])
+    found.undeclared = try others(than: names, in: folder.number)
+    return found
+  }
+
+  private func others(than names: Set<String>, in folder: CInt) throws(BoardError) -> UndeclaredFiles {
+    let copy = dup(folder)
+    guard let listing = fdopendir(copy) else {
+      let fault = errno
+      close(copy)
+      throw .system(code: "identity-refused", call: "fdopendir", subject: path, number: fault)
+    }
+    defer { closedir(listing) }
+    var others: [String] = []
+    var seen = 0
+    while seen < Self.maximumEntries, let entry = readdir(listing) {
+      seen += 1
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if !names.contains(name) { others.append(name) }
+    }
+    let example = (others.min() ?? "").unicodeScalars.prefix(IdentFile.nameMaximum_bytes).map { (0x21...0x7e).contains($0.value) ? Character($0) : "?" }
+    return UndeclaredFiles(count: others.count, example: String(example))
+  }
+
+  /// Puts files into it, which is empty: mode 0600, the user's own. What another firmware kept and this one does not declare stays out.
   func fill(_ files: [IdentFile]) throws(BoardError) {
     let folder = try openFolder()
-    for file in files {
+    for file in files where file.isDeclared {
       let number = openat(folder.number, file.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
       guard number >= 0 else { throw failure("open", file.name) }
       let opened = OwnedDescriptor(adopting: number)
@@ -56,10 +79,14 @@ struct IdentFolder {
     return OwnedDescriptor(adopting: number)
   }
 
-  private func readFile(_ name: String, in folder: CInt, maximum_bytes: Int) throws(BoardError) -> [UInt8] {
+  /// nil where there is no such file.
+  private func readFile(_ name: String, in folder: CInt, maximum_bytes: Int) throws(BoardError) -> [UInt8]? {
     // A pipe would keep a reader waiting, and a link lead elsewhere.
     let number = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-    guard number >= 0 else { throw failure("open", name) }
+    guard number >= 0 else {
+      if errno == ENOENT { return nil }
+      throw failure("open", name)
+    }
     let opened = OwnedDescriptor(adopting: number)
     var facts = stat()
     guard fstat(opened.number, &facts) == 0 else { throw failure("fstat", name) }
@@ -75,7 +102,7 @@ struct IdentFolder {
       filled += taken
     }
     guard filled <= maximum_bytes else {
-      throw BoardError(code: "identity-too-large", reason: "\(path)/\(name): the files are more than \(IdentContent.filesMaximum_bytes) bytes in all")
+      throw BoardError(code: "identity-refused", reason: "\(path)/\(name) has more than the \(maximum_bytes) bytes that such a file may have")
     }
     return Array(content.prefix(filled))
   }

@@ -9,6 +9,9 @@ struct IdentFile: Equatable {
 
   static let nameMaximum_bytes = 64
 
+  /// Whether this firmware keeps a file of this name and size.
+  var isDeclared: Bool { IdentityFile(rawValue: name).map { content.count <= $0.maximum_bytes } ?? false }
+
   static func isName(_ name: String) -> Bool {
     (1...nameMaximum_bytes).contains(name.utf8.count) && !name.hasPrefix(".")
       && name.utf8.allSatisfy { byte in
@@ -60,6 +63,14 @@ struct IdentContent: Equatable {
   var recovery: RecoverySlot?
   /// Until the next boot has done it. A passphrase is in no record any longer than that.
   var wish: RecoveryWish?
+
+  /// The files that the runtime of this device has: beside a key of the root of trust's a file of that name is nothing of the device's.
+  var declaredFiles: [IdentityFile] { IdentityFile.allCases.filter { $0 != .deviceKey || identityKey == nil } }
+
+  /// Takes the runtime's files over; of a device that is to be wiped those that outlive that.
+  mutating func keep(_ files: [IdentFile]) {
+    self.files = isWiping ? files.filter { IdentityFile(rawValue: $0.name)?.outlivesWipe == true } : files
+  }
 
   /// Of the key slots of `data`, those that may be there.
   var allowedSlots: Set<UInt8> {

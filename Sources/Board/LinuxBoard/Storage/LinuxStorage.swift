@@ -42,25 +42,30 @@ final class LinuxStorage: Storage {
     }
   }
 
-  func commitIdentity() throws(BoardError) {
+  func commitIdentity() throws(BoardError) -> UndeclaredFiles {
     let (parts, root) = try require()
     let store = try IdentStore.open(parts.ident, root: root)
     var content = store.content
-    content.files = try IdentFolder(path: identityFolder, user: user).read()
-    guard content != store.content else { return }
-    try store.commit(content)
+    let found = try IdentFolder(path: identityFolder, user: user).read(content.declaredFiles)
+    if let (_, why) = found.refused.min(by: { $0.key.name < $1.key.name }) { throw BoardError(code: "identity-refused", reason: why) }
+    content.keep(found.files)
+    if content != store.content { try store.commit(content) }
+    return found.undeclared
   }
 
-  func recordWipe() throws(BoardError) {
+  func recordWipe() throws(BoardError) -> UndeclaredFiles {
     let (parts, root) = try require()
     let store = try IdentStore.open(parts.ident, root: root)
-    guard !store.content.isWiping else { return }
     var content = store.content
-    content.files = try IdentFolder(path: identityFolder, user: user).read()
+    guard !content.isWiping else { return .none }
     content.isWiping = true
+    let found = try IdentFolder(path: identityFolder, user: user).read(content.declaredFiles)
+    let stay = content.files.filter { file in found.refused.keys.contains { $0.name == file.name } }
+    content.keep((found.files + stay).sorted { $0.name < $1.name })
     // Nobody shall open what is about to go.
     content.wish = nil
     try store.commit(content)
+    return found.undeclared
   }
 
   func order(_ recoveryKey: RecoveryKeyOrder) throws(BoardError) {

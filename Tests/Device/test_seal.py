@@ -10,7 +10,7 @@ import pytest
 from cutdisk import rebuild
 from machine import ROOT, Machine, copy_device
 from owner import Owner
-from test_wipe import graft
+from partition import graft
 
 RELEASE = ROOT / "Images/out/qemu-virt-release"
 CUTS, CUTS_OF_TORTURE = 3, 30

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import struct
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from campaign import campaign
 from keyscan import keys
 from machine import BUTTON, Machine, copy_device, wait_for
 from owner import Owner
+from partition import graft
 from pki import Forge
 
 # A few of them are before the order was recorded, and end as nothing.
@@ -121,23 +121,6 @@ def test_a_sold_device_is_empty_its_receipt_says_so_and_older_copies_do_not_open
         machine.wait_until_it_listens()
         assert owner.run("status", check=False).returncode != 0
         assert owner.station_info()["lifeCycleState"] == "damaged"
-
-
-def graft(source: Path, target: Path):
-    """Puts the partition `data` of one disk into another of the same layout (UEFI 2.10, section 5.3: header in block 1, its entries behind)."""
-    with open(source, "rb") as read, open(target, "r+b") as write:
-        read.seek(512)
-        entries, count, size = struct.unpack_from("<QII", read.read(92), 72)
-        read.seek(entries * 512)
-        table = [read.read(size) for _ in range(count)]
-        entry = next(entry for entry in table if entry[56:128].decode("utf-16-le").rstrip("\0") == "data")
-        first, last = struct.unpack_from("<QQ", entry, 32)
-        for stream in (read, write):
-            stream.seek(first * 512)
-        left = (last - first + 1) * 512
-        while left > 0 and (piece := read.read(min(left, 1 << 20))):
-            write.write(piece)
-            left -= len(piece)
 
 
 def dump(machine: Machine, to: Path) -> set[bytes]:

@@ -15,7 +15,7 @@ import Testing
     folder = try TemporaryFolder()
     home = OperatorHome(path: folder.path + "/home")
     _ = try MakerFolder.make(home.makerFolder, home: home)
-    (patience.button_s, patience.restart_s, patience.poll_ms) = (1, 1, 20)
+    (patience.button_s, patience.restart_s, patience.poll_ms) = (1, 5, 20)
   }
 
   private func failure(_ device: TestDevice, remakes: Bool) async throws -> OperatorError? {

@@ -24,7 +24,8 @@ from owner import Owner
 
 TPM_MEMORY = Path("tpm/tpm2-00.permall")
 POLL_S, DESK_EVERY = 0.002, 10
-# An instant counts more, the more writes wait for a flush, up to so many; and as much again about a change of the TPM's, however short that is.
+# An instant counts more, the more writes wait for a flush, up to so many. It counts as much again right after something was acknowledged, and about a
+# change of the TPM's, however short that is.
 MOST_WORTH, TPM_NEAR = 20, 3
 
 
@@ -54,9 +55,9 @@ class Recording:
     def length(self) -> int:
         return self.log.stat().st_size if self.log.exists() else 0
 
-    def note(self, kind: str, value: object):
-        """The device has acknowledged this: what is in the log by now holds it."""
-        self.acknowledged.append((self.length(), kind, value))
+    def note(self, kind: str, value: object, length: int | None = None):
+        """The device has acknowledged this: what is in the log by now, or was up to this length, holds it."""
+        self.acknowledged.append((self.length() if length is None else length, kind, value))
 
     def watch(self, ended: threading.Event):
         turn = 0
@@ -147,13 +148,15 @@ def instants(run: Recording) -> tuple[list[tuple[int, bytes]], list[float]]:
     """Each state that the load went through, as entries of the log and the TPM's memory, and how much it is worth to cut there."""
     found, worth = [], []
     waiting, ends = unflushed(run.entries), [entry.end for entry in run.entries]
+    # The first instants at which something had been acknowledged.
+    fresh = {sum(end < length for end in ends) + 1 for length, _, _ in run.acknowledged}
     changes = [sum(end <= span.first for end in ends) for span in run.tpm[1:]]
     for span in run.tpm:
         for count in range(1, len(ends) + 1):
             if max(span.first, run.began) <= ends[count - 1] <= span.last:
                 found.append((count, span.state))
                 is_near = any(abs(change - count) <= TPM_NEAR for change in changes)
-                worth.append(1 + min(waiting[count - 1], MOST_WORTH) + (MOST_WORTH if is_near else 0))
+                worth.append(1 + min(waiting[count - 1], MOST_WORTH) + MOST_WORTH * (is_near + (count in fresh)))
     return found, worth
 
 

@@ -92,18 +92,22 @@ def epoch_state(epoch: int) -> bytes:
     return extended(EMPTY, f"haechi: security epoch {epoch}".encode())
 
 
+def bits_of(registers: tuple[int, int]) -> bytes:
+    """As TPMS_PCR_SELECTION has them (TPM 2.0 Library part 2, 10.6.1)."""
+    return sum(1 << register for register in registers).to_bytes(3, "little")
+
+
 def policy(state: bytes, epoch: int, registers: tuple[int, int] = (FIRMWARE_REGISTER, EPOCH_REGISTER)) -> bytes:
     """The digest of TPM2_PolicyPCR over both registers (TPM 2.0 Library part 3, 23.7)."""
     values = dict(zip(registers, (state, epoch_state(epoch)), strict=True))
-    bits = sum(1 << register for register in registers)
-    selection = struct.pack(">IHB", 1, SHA256_ALGORITHM, 3) + bits.to_bytes(3, "little")
+    selection = struct.pack(">IHB", 1, SHA256_ALGORITHM, 3) + bits_of(registers)
     digest = hashlib.sha256(b"".join(values[register] for register in sorted(values))).digest()
     return hashlib.sha256(EMPTY + struct.pack(">I", PCR_POLICY_COMMAND) + selection + digest).digest()
 
 
-def reference(kind: int, epoch: int) -> bytes:
-    """What is signed beside a policy: that it may open keys of machines that start in this way, and that ask for this epoch or an earlier one."""
-    return b"haechi-seal-1" + struct.pack(">BI", kind, epoch)
+def reference(kind: int, epoch: int, registers: tuple[int, int] = (FIRMWARE_REGISTER, EPOCH_REGISTER)) -> bytes:
+    """What is signed beside a policy: which keys it may open, by how their machine was started, the epoch that they ask for, and the registers."""
+    return b"haechi-seal-1" + struct.pack(">BI", kind, epoch) + bits_of(registers)
 
 
 def openssl(*arguments: str, data: bytes | None = None) -> bytes:
@@ -131,7 +135,7 @@ def make(key: Path, epoch: int, states: list[tuple[int, bytes]], registers: tupl
         made += struct.pack(">B", kind) + state
         for asked in range(1, epoch + 1):
             # RSASSA-PKCS1-v1_5 with SHA-256: the same signature each time, so that images are reproducible.
-            signature = openssl("dgst", "-sha256", "-sign", str(key), data=policy(state, epoch, registers) + reference(kind, asked))
+            signature = openssl("dgst", "-sha256", "-sign", str(key), data=policy(state, epoch, registers) + reference(kind, asked, registers))
             if len(signature) != MODULUS_BYTES:
                 raise SealError(f"{key}: a signature has {len(signature)} bytes, not {MODULUS_BYTES}")
             made += signature

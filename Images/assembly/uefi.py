@@ -3,6 +3,7 @@
 import json
 import ssl
 import subprocess
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -50,11 +51,8 @@ def make_variables(keys, certificate, template, output):
     return {variable["name"]: bytes.fromhex(variable["data"]) for variable in json.loads(read(words, "the UEFI variables"))["variables"]}
 
 
-def authorise(settings, key, other_key, variables, certificate, is_test):
-    """What may open the disks of this firmware's devices: (files for the initramfs, what the manifest says of them).
-
-    A test image is also given what stands for other firmware: `other_key` is another maker's.
-    """
+def authorise(settings, key, variables, certificate, is_test):
+    """What may open the disks of this firmware's devices: (files for the initramfs, what the manifest says of them)."""
     epoch = settings.security_epoch
     der = ssl.PEM_cert_to_DER_cert(read(certificate, "the firmware's certificate").decode())
     states = [(seal.UEFI, seal.secure_boot_state(variables, SIGNATURE_OWNER, der))]
@@ -69,6 +67,10 @@ def authorise(settings, key, other_key, variables, certificate, is_test):
         return [(seal.PATH, seal.make(key, epoch, states))], said
     # The tests play several firmwares in one machine, with registers that can be reset without a restart.
     files = [(seal.PATH, seal.make(key, 1, states, TEST_REGISTERS)), (f"{seal.PATH}-2", seal.make(key, 2, states, TEST_REGISTERS))]
-    files += [(f"{seal.PATH}-other", seal.make(other_key, 1, states, TEST_REGISTERS))]
     files += [(f"{seal.PATH}-uefi", seal.make(key, 1, states[:1], TEST_REGISTERS))]
+    # Another maker, of this moment: no key that devices trust ever signs what a test image holds.
+    with tempfile.TemporaryDirectory() as folder:
+        other = Path(folder) / "key.pem"
+        run("openssl", "genrsa", "-out", other, "2048", stderr=subprocess.DEVNULL)
+        files += [(f"{seal.PATH}-other", seal.make(other, 1, states, TEST_REGISTERS))]
     return files, said

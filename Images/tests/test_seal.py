@@ -82,6 +82,7 @@ class Authorisation(unittest.TestCase):
                 self.assertFalse(self.verifies(signature, seal.policy(state, 2) + seal.reference(kind, asked)))
                 self.assertFalse(self.verifies(signature, seal.policy(state, 3) + seal.reference(3 - kind, asked)))
                 self.assertFalse(self.verifies(signature, seal.policy(bytes(31) + b"\x01", 3) + seal.reference(kind, asked)))
+                self.assertFalse(self.verifies(signature, seal.policy(state, 3, (7, 23)) + seal.reference(kind, asked, (7, 23))))
         self.assertEqual(at, len(made))
 
     def test_only_a_key_that_a_tpm_takes_is_used(self):

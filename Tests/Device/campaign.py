@@ -57,7 +57,10 @@ class Recording:
 
     def note(self, kind: str, value: object, length: int | None = None):
         """The device has acknowledged this: what is in the log by now, or was up to this length, holds it."""
-        self.acknowledged.append((self.length() if length is None else length, kind, value))
+        now = self.length()
+        self.acknowledged.append((now if length is None else length, kind, value))
+        # The operator's folder knows it too.
+        self.desks.append(Span(now, now, self.owner.files()))
 
     def watch(self, ended: threading.Event):
         turn = 0
@@ -119,23 +122,28 @@ class Cut:
         return [value for _, value in values[max(known - 1, 0) : known + 1]]
 
     def desk(self) -> dict:
-        """The operator's folder then, or just after: nobody cut its power."""
-        return next((span.state for span in self.recording.desks if span.last >= self.length), self.recording.desks[-1].state)
+        """The operator's folder then, the newest that was seen at this length; where none was, the next: nobody cut its power."""
+        desks = self.recording.desks
+        number = max((number for number, span in enumerate(desks) if span.first <= self.length), default=0)
+        if desks[number].last < self.length:
+            number = min(number + 1, len(desks) - 1)
+        return desks[number].state
 
 
-def record(original: Path, owner: Owner, folder: Path, act) -> Recording:
-    """Runs the load, whole, on a copy of the device; the last that happens is a cut."""
+def record(original: Path, owner: Owner, folder: Path, act, options: dict) -> Recording:
+    """Runs the load, whole, on a copy of the device; the last that happens is a cut. Without a load it is the machine's own start."""
     desk = owner.copy()
     run = Recording(copy_device(original, folder / "device"), desk, folder / "log")
     ended = threading.Event()
     watcher = threading.Thread(target=run.watch, args=(ended,), daemon=True)
-    with desk.boot_again(run.device, log_writes=run.log) as machine:
+    with desk.boot_again(run.device, log_writes=run.log, **options) as machine:
         desk.machine = machine
         watcher.start()
         try:
             machine.wait_until_it_listens()
-            run.began = run.length()
-            act(desk, run)
+            if act:
+                run.began = run.length()
+                act(desk, run)
         finally:
             ended.set()
             watcher.join()
@@ -160,12 +168,12 @@ def instants(run: Recording) -> tuple[list[tuple[int, bytes]], list[float]]:
     return found, worth
 
 
-def look_at(cut: Cut, original: Path, check) -> str:
+def look_at(cut: Cut, original: Path, check, options: dict) -> str:
     """Boots what the cut left and has it checked; returns what the check says of it."""
     cut.make(original)
     desk = cut.recording.owner.copy(cut.desk())
     try:
-        with desk.boot_again(cut.device) as machine:
+        with desk.boot_again(cut.device, **options) as machine:
             desk.machine = machine.wait_until_it_listens()
             end = check(desk, machine, cut)
     except Exception as error:
@@ -174,7 +182,7 @@ def look_at(cut: Cut, original: Path, check) -> str:
     return end
 
 
-def campaign(original: Path, owner: Owner, tmp_path: Path, dice: random.Random, cuts: int, cuts_a_run: int, act, check) -> Counter:
+def campaign(original: Path, owner: Owner, tmp_path: Path, dice: random.Random, cuts: int, cuts_a_run: int, act, check, **options) -> Counter:
     """Records `act(owner, recording)`, cuts the power at `cuts` instants of it, and has `check(owner, machine, cut)` look at each.
 
     What `check` answers is counted. The device of a cut that fails stays, with the recording that it was made of.
@@ -186,7 +194,7 @@ def campaign(original: Path, owner: Owner, tmp_path: Path, dice: random.Random, 
         while told["cuts"] < cuts:
             folder = tmp_path / f"run-{told['runs']}"
             folder.mkdir()
-            run = record(original, owner, folder, act)
+            run = record(original, owner, folder, act, options)
             found, worth = instants(run)
             chosen = dice.choices(found, worth, k=min(cuts_a_run, cuts - told["cuts"]))
             wanted = [
@@ -194,7 +202,7 @@ def campaign(original: Path, owner: Owner, tmp_path: Path, dice: random.Random, 
                 for number, (count, state) in enumerate(chosen, told["cuts"])
             ]
             told.update(runs=1, instants=len(found), states_of_the_tpm=len({state for _, state in found}))
-            looked_at = [pool.submit(look_at, cut, original, check) for cut in wanted]
+            looked_at = [pool.submit(look_at, cut, original, check, options) for cut in wanted]
             try:
                 for cut, end in zip(wanted, looked_at, strict=True):
                     ends[end.result()] += 1

@@ -1,5 +1,6 @@
 #if HAECHI_DEVICE_LIBRARIES
   import BoardAPI
+  import CTss2
   import Foundations
   import Glibc
   import Testing
@@ -100,7 +101,7 @@
         try machine.powerCycle()
         try machine.extendEpoch()
         let facts = machine.open()
-        #expect(facts.state == .locked && facts.reason.contains("PCR 23 was extended by something other"))
+        #expect(facts.state == .locked && facts.reason.contains("PCR 23 was not extended by security epoch 1"))
       }
 
       @Test func aPolicyThatWasEditedIsNotTheObjects() throws {
@@ -118,15 +119,110 @@
         #expect(refusal?.code == BoardError.lockedCode && refusal?.reason.contains("another policy") == true)
       }
 
-      @Test(arguments: ["1", nil]) func aVolumeFromAnEarlierStartIsRefused(_ starts: String?) throws {
+      /// Who is not our firmware asks the TPM itself, with signatures of ours, which every image holds.
+      @Test func theTPMItselfRefusesASignatureThatIsForOtherRegisters() throws {
+        #expect(machine.open().state == .open)
+        let tpm = try TPM2(device: TPM2RootOfTrust.device ?? "")
+        let (first, second, state) = (try machine.authority(.first), try machine.authority(.second), try tpm.secureBootState())
+        let own = SealDemand(start: .direct, epoch: 1, signer: first.signer)
+        let (registers, modulus) = (machine.registers, first.modulus)
+        func attempt(_ asserted: [UInt32], _ policy: [UInt8], _ demand: SealDemand, _ signature: [UInt8]) throws -> String {
+          let storageKey = try tpm.makeStorageKey()
+          defer { tpm.flush(storageKey) }
+          let session = try tpm.startSession(haechi_tpm_policy_session, salt: storageKey, encrypts: haechi_tpm_session_encrypts_response)
+          defer { tpm.flush(session) }
+          do throws(BoardError) {
+            try tpm.assert(asserted, in: session)
+            try tpm.assertAuthorised(policy, reference: demand.reference(registers), signature: signature, modulus: modulus, in: session)
+            return ""
+          } catch {
+            return error.reason
+          }
+        }
+        let both = [registers.firmware, registers.epoch]
+        let genuine = try first.signature(for: own, in: state)
+        #expect(try attempt(both, first.policy(in: state, registers: registers), own, genuine) == "")
+        // As the later firmware, while the TPM was told of the earlier one.
+        let later = try second.signature(for: own, in: state)
+        let refusal = "the machine's registers are not as the maker has authorised them"
+        #expect(try attempt(both, second.policy(in: state, registers: registers), own, later) == refusal)
+        // In another state of Secure Boot.
+        let uefi = try #require(first.approvals.first { $0.start == .uefi })
+        let other = SealDemand(start: .uefi, epoch: 1, signer: first.signer)
+        #expect(try attempt(both, first.policy(in: uefi.state, registers: registers), other, uefi.signatures[0]) == refusal)
+        // With another register than the one that the firmware extends.
+        #expect(try attempt([registers.firmware, registers.phase], first.policy(in: state, registers: registers), own, genuine) == refusal)
+        // A signature that is for another key, or for nothing.
+        #expect(try attempt(both, first.policy(in: state, registers: registers), other, genuine).contains("TPM2_VerifySignature failed"))
+      }
+
+      /// The right volume is put back, and has lost nothing.
+      @Test func anOlderVolumeUnderLaterFirmwareCostsTheRightOneNothing() throws {
+        #expect(machine.open().state == .open)
+        machine.write("kept", to: machine.state + "/file")
+        let path = machine.folders.mount + "/starts"
+        let older = try AtomicFile.read(path, maximum_bytes: 8_192)
+        try machine.powerCycle()
+        #expect(machine.open().state == .open)
+        try machine.powerCycle()
+        #expect(machine.open().state == .open)
+        let newer = try AtomicFile.read(path, maximum_bytes: 8_192)
+        try AtomicFile.replace(path, with: try #require(older))
+        try machine.powerCycle()
+        #expect(machine.open(.second).state == .damaged)
+        try machine.powerCycle()
+        // What stands for the other volume has another number; the keys in front of it are the same.
+        let data = try #require(try BlockPartition.find("data"))
+        let vault = try machine.vault(.first)
+        let volume = DataVolume(partition: data, root: vault, folders: machine.folders, user: (900, 900))
+        #expect(try volume.open(.aesXTS, content: IdentContent()) == .nothing)
+        try AtomicFile.replace(path, with: try #require(newer))
+        try machine.powerCycle()
+        #expect(machine.open(.first).state == .open)
+        #expect(machine.read(machine.state + "/file") == "kept")
+      }
+
+      @Test func whereNothingCanBeSealedNothingIsDestroyed() throws {
+        #expect(machine.open().state == .open)
+        machine.write("kept", to: machine.state + "/file")
+        try machine.powerCycle()
+        #expect(machine.open(.uefi).state == .locked)
+        #expect(throws: BoardError.self) { try machine.storage(.uefi).remake() }
+        try machine.powerCycle()
+        #expect(machine.open().state == .open)
+        #expect(machine.read(machine.state + "/file") == "kept")
+      }
+
+      /// The owner's authorisation is empty: who speaks to the TPM may put something that can be written in a counter's place.
+      @Test func whatStandsInACountersPlaceIsNoCounter() throws {
+        #expect(machine.open().state == .open)
+        try machine.powerCycle()
+        let tpm = try TPM2(device: TPM2RootOfTrust.device ?? "")
+        let index = TPM2Vault.index(of: .identGeneration)
+        let counter = try #require(try tpm.counter(at: index))
+        let none = haechi_tpm_no_session
+        try tpm.check(Esys_NV_UndefineSpace(tpm.context, haechi_tpm_owner, counter, haechi_tpm_empty_password, none, none), "TPM2_NV_UndefineSpace")
+        var space = TPM2B_NV_PUBLIC()
+        haechi_tpm_counter(&space, index)
+        // TPMA_NV without its type: an ordinary index of eight bytes.
+        space.nvPublic.attributes &= ~0xf0
+        var (authorisation, made) = (TPM2B_AUTH(), ESYS_TR())
+        try tpm.check(
+          Esys_NV_DefineSpace(tpm.context, haechi_tpm_owner, haechi_tpm_empty_password, none, none, &authorisation, &space, &made), "TPM2_NV_DefineSpace")
+        let facts = machine.open()
+        #expect(facts.state == .damaged && facts.reason.contains("is no counter of ours"), "\(facts.reason)")
+        #expect(TestMachine.mount(at: machine.folders.mount) == nil)
+      }
+
+      @Test(arguments: [true, false]) func aVolumeFromAnEarlierStartIsRefused(_ isThere: Bool) throws {
         for _ in 0..<3 {
           #expect(machine.open().state == .open)
           try machine.powerCycle()
         }
         #expect(machine.open().state == .open)
         let path = machine.folders.mount + "/starts"
-        #expect(machine.read(path) == "4")
-        if let starts { machine.write(starts, to: path) } else { unlink(path) }
+        unlink(path)
+        if isThere { try VolumeStarts(folders: machine.folders).write(1) }
         try machine.powerCycle()
         let facts = machine.open()
         #expect(facts.state == .damaged && facts.reason.contains("older copy"), "\(facts.reason)")

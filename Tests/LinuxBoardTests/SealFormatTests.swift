@@ -67,7 +67,7 @@ struct SealFormatTests {
     #expect(hexadecimal(authority.policy(in: Self.state, registers: SealRegisters())) == "5ee31e6933bddf16ffe7d298313fc4a5f3a388c157b257c6215be74c43866f14")
     let crossed = SealRegisters(epoch: 5)
     #expect(hexadecimal(authority.policy(in: Self.state, registers: crossed)) == "97cbc6dbeb7c72c70680aa3c22b594305dcd39befc4beec48a224c6aaddedeaf")
-    #expect(hexadecimal(SealAuthority.reference(.direct, 258)) == "6861656368692d7365616c2d310200000102")
+    #expect(hexadecimal(SealDemand(start: .direct, epoch: 258, signer: []).reference(SealRegisters())) == "6861656368692d7365616c2d310200000102804000")
   }
 
   @Test func whatIsNoSuchFileIsRefused() {

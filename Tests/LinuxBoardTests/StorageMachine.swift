@@ -13,7 +13,7 @@
     let folders = LinuxBoard.dataFolders
     var state: String { folders.state }
     /// Two that can be reset without a restart (TCG PC Client Platform TPM Profile 4.6.2). The third is as a machine has it that was started without UEFI.
-    private let registers = SealRegisters(epoch: 23, phase: 16)
+    let registers = SealRegisters(epoch: 23, phase: 16)
 
     /// Whose signature is in the firmware that plays: a test image has one file for each (Images/make-image).
     enum Firmware: String {
@@ -34,15 +34,20 @@
     }
 
     var storage: LinuxStorage { storage(.first) }
+    /// Of a firmware that has told the TPM who it is. One that is not the first in a start of the machine has no say in that.
     func storage(_ firmware: Firmware) -> LinuxStorage {
-      LinuxStorage(
+      let storage = LinuxStorage(
         identityFolder: identity, folders: folders, user: (900, 900), registers: registers, authorityPath: SealAuthority.path + firmware.rawValue)
+      try? storage.announceFirmware()
+      return storage
     }
 
     func open(_ firmware: Firmware = .first) -> StorageFacts { storage(firmware).open() }
+
+    func authority(_ firmware: Firmware) throws -> SealAuthority { try SealAuthority.read(SealAuthority.path + firmware.rawValue) }
     func vault(_ firmware: Firmware = .first) throws -> TPM2Vault {
-      try TPM2Vault(
-        device: TPM2RootOfTrust.device ?? "", registers: registers, authority: try SealAuthority.read(SealAuthority.path + firmware.rawValue))
+      _ = storage(firmware)
+      return try TPM2Vault(device: TPM2RootOfTrust.device ?? "", registers: registers, authority: try authority(firmware))
     }
 
     /// The volume's key, as its header keeps it.

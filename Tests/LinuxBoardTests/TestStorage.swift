@@ -56,7 +56,6 @@ final class FakeRoot: SealingRootOfTrust {
   /// How many more calls that change something work; then each fails, as if the power had gone.
   var left = Int.max
 
-  struct Sealed { let binding: SealBinding }
   private static let noPower = BoardError(code: "root-of-trust-failed", reason: "no power")
 
   private func change() throws(BoardError) {
@@ -86,7 +85,7 @@ final class FakeRoot: SealingRootOfTrust {
   }
 
   func standing(of blob: [UInt8]) throws(BoardError) -> SealStanding {
-    guard blob[0] == identity else { return .current }
+    guard blob.count > 3, blob[0] == identity else { return .foreign }
     if blob[2] != rises { return blob[2] < rises ? .over : .ahead }
     return blob[1] < epoch ? .earlier : .current
   }

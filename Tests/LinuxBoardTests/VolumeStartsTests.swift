@@ -7,6 +7,7 @@ import Testing
 struct VolumeStartsTests {
   let folder = StorageFolder()
   private var starts: VolumeStarts { VolumeStarts(folders: VolumeFolders(mount: folder.path, state: "", audit: "", supervisor: "")) }
+  private func file() throws -> BlockPartition { try BlockPartition(name: "starts", path: folder.path + "/starts") }
 
   private func refusal(told: UInt64) -> String {
     do {
@@ -35,8 +36,35 @@ struct VolumeStartsTests {
     #expect(refusal(told: 4) == "")
   }
 
-  @Test(arguments: ["", "x", "-1", "99999999999999999999", "18446744073709551615", "9000000000"]) func aNumberThatIsNoneIsRefused(_ text: String) {
-    folder.write(text, to: "starts")
-    #expect(refusal(told: 1).hasPrefix("the partition data"))
+  /// The unit of encryption is a block, all of which a cut in its midst may cost.
+  @Test func aCutInTheMidstOfANumberLeavesTheOneBefore() throws {
+    for number: UInt64 in 1...6 {
+      try starts.write(number)
+      let place = number % 2 * 4_096
+      let whole = try file().read(at: place, count: 4_096)
+      for torn in [[UInt8](repeating: 0x5a, count: 4_096), [UInt8](repeating: 0, count: 4_096), whole.map { $0 ^ 1 }] {
+        try file().write(torn, at: place)
+        let before = number == 1 ? 1 : number - 1
+        #expect(try starts.next(told: before) == before + 1)
+      }
+      try file().write(whole, at: place)
+    }
+  }
+
+  @Test func itTakesNoRoomAfterTheFirst() throws {
+    try starts.write(1)
+    let size = try file().size_bytes
+    for number: UInt64 in 2...9 { try starts.write(number) }
+    #expect(try file().size_bytes == size && folder.names == ["starts"])
+    #expect(try starts.next(told: 9) == 10)
+  }
+
+  @Test func aNumberThatIsNoneIsRefused() throws {
+    for text in ["", "x", "HAECHI-STARTS-01"] {
+      folder.write(text, to: "starts")
+      #expect(refusal(told: 1).contains("does not say how often"))
+    }
+    try starts.write(.max)
+    #expect(refusal(told: 1).contains("was changed"))
   }
 }

@@ -76,6 +76,35 @@ import Testing
     }
   }
 
+  /// The device has its owner, and its answer never came: the same order once more ends the claim, for this owner and for no other.
+  @Test func aClaimWhoseAnswerWasLostIsEndedByTheNext() async throws {
+    try await with { device, home in
+      let book = try PrivateFiles.read(home.devicesFile)
+      let first = try await device.claim(home)
+      let other = OperatorHome(path: home.path + "/other")
+      try MakerFolder.remember(try KeyFiles.certificate(home.makerFolder + "/maker-ca.pem"), other)
+      _ = try makeOwner(other.ownerFolder)
+      try PrivateFiles.write(book, to: home.devicesFile, existing: .replace)
+      let unknown = try await failure {
+        try await OwnedDevice(home: home, device: first.deviceId).with { (client) throws(OperatorError) in try await client.info() }
+      }
+      #expect(unknown.code == "not-claimed" && unknown.reason.contains("cut off"), "\(unknown)")
+      // Nobody is at the device, and its button is not needed.
+      var steps: [ClaimStep] = []
+      let again = try await Claiming(home: home, ownerFolder: nil, makerCAFile: nil, passphrases: FixedPassphrase())
+        .run(device: device.endpoint.description, label: try device.label(), person: "ada") { steps.append($0) }
+      #expect(steps == [])
+      #expect(again.deviceId == first.deviceId && again.ownerId == first.ownerId && !again.ownerIsNew && !again.wiped && again.lifeCycleState == "owned")
+      let info = try await OwnedDevice(home: home, device: first.deviceId).with { (client) throws(OperatorError) in try await client.info() }
+      #expect(info.ownerId == first.ownerId)
+      // What is known to be owned is not claimed once more, and another's never.
+      let known = try await failure { try await device.claim(home) }
+      #expect(known.code == "wrong-device" && known.reason.contains("--wipe"), "\(known)")
+      let foreign = try await failure { try await device.claim(other) }
+      #expect(foreign.code == "wrong-device" && foreign.reason.contains("--wipe"), "\(foreign)")
+    }
+  }
+
   /// Two genuine devices of one maker, and an attacker who has the second in hand, its key too, and stands between the owner and the first.
   @Test func aGenuineDeviceInBetweenCannotClaimForAnyone() async throws {
     try await with { device, home in

@@ -22,13 +22,14 @@ struct BootTests {
     let phases = heard.compactMap { if case .phase(let report) = $0 { report } else { nil } }
     #expect(
       phases.map(\.name.text) == [
-        "mount", "shell", "optional", "lines", "watchdog", "network-policy", "network", "crash-records", "root-of-trust", "storage", "beliefs", "runtime",
+        "mount", "shell", "optional", "lines", "watchdog", "security-epoch", "network-policy", "network", "crash-records", "root-of-trust", "storage",
+        "beliefs", "runtime",
       ])
-    #expect(phases.map(\.outcome) == [.done, .skipped, .failed, .done, .done, .done, .done, .done, .done, .done, .done, .done])
+    #expect(phases.map(\.outcome) == [.done, .skipped, .failed, .done, .done, .done, .done, .done, .done, .done, .done, .done, .done])
     #expect(phases[1].detail == "this image has no shell")
     #expect(phases[2].detail == "broken: it broke")
     let complete = try #require(heard.firstIndex(of: .phasesComplete))
-    #expect(heard[complete - 1] == .phase(phases[11]))
+    #expect(heard[complete - 1] == .phase(phases[12]))
     #expect(heard.contains(.line(name: try #require(ShortName("relay")), isOutput: true, value: false)))
     #expect(heard.contains(.line(name: try #require(ShortName("valve")), isOutput: true, value: true)))
     #expect(heard.contains(.line(name: try #require(ShortName("button")), isOutput: false, value: false)))

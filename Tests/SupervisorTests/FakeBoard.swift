@@ -117,6 +117,8 @@ final class FakeStorage: Storage {
   var facts = StorageFacts(state: .open, cipher: "aes-xts-plain64", rootOfTrust: .tpm2, identityEpoch: 3)
   var commits = 0
   var failsToCommit = false
+  var announcements = 0
+  func announceFirmware() throws(BoardError) { announcements += 1 }
   func open() -> StorageFacts { facts }
   /// What lies in the runtime's folder that is not to be kept.
   var undeclared = UndeclaredFiles.none

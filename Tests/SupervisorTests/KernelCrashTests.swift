@@ -33,7 +33,7 @@ struct KernelCrashTests {
   @Test func aFirmwareThatHangsCostsTheRecordsAndNotTheDevice() {
     rig.board.crashRecords = ["Kernel panic - not syncing: Fatal exception"]
     // The first one sets the network rules.
-    rig.host.hangingWorker = 2
+    rig.host.hangingWorker = 3
     let before_us = rig.host.now
     let fed = rig.board.fakeWatchdog.feedings
     boot()

@@ -20,7 +20,7 @@ public enum SealBinding: Sendable, Equatable {
 
 /// Where a sealed secret stands in the order of security epochs.
 public enum SealStanding: Sendable, Equatable {
-  /// Of the firmware's own epoch, or of one for which `unseal` has a reason to refuse it.
+  /// Of the firmware's own epoch, or of a later one, which `unseal` refuses.
   case current
   /// It opens, and an older firmware could open it too: it is to be sealed anew.
   case earlier
@@ -28,6 +28,8 @@ public enum SealStanding: Sendable, Equatable {
   case ahead
   /// Sealed before the counter rose: it opens no more.
   case over
+  /// Not sealed here for this maker's firmware, or no sealed key at all: `unseal` says which.
+  case foreign
 }
 
 /// A root of trust that keeps secrets and counts. Every call blocks for as long as the chip likes, so only a worker makes them.

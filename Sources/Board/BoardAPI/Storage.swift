@@ -43,6 +43,9 @@ public struct StorageFacts: Sendable, Equatable {
 /// What keeps the runtime's two folders over a reboot. Every call blocks, for seconds on a first boot, and may call large libraries: only a worker
 /// that keeps the rights over disks makes them.
 public protocol Storage: AnyObject {
+  /// Tells the root of trust of which security epoch the firmware is that runs: once, before anything else could be reached, so that nothing which runs later
+  /// in this start can say that it is another one.
+  func announceFirmware() throws(BoardError)
   /// Opens it, on the first boot makes it, and lays it under the runtime's folders: `Board.runtimeIdentityFolder` is filled, and
   /// `Board.runtimeStateFolder` mounted. Where it is not open, both stay as they are: empty and in memory.
   func open() -> StorageFacts

@@ -2,6 +2,8 @@ internal import BoardAPI
 
 /// The two folders of a development host: they stay where they are, as files that the host's owner can read.
 final class FolderStorage: Storage {
+  func announceFirmware() throws(BoardError) { throw .skipped("a development host has no root of trust to tell") }
+
   func open() -> StorageFacts {
     StorageFacts(state: .volatile, reason: "a development host keeps the files as they are, without encryption")
   }

@@ -17,6 +17,8 @@ extension Supervisor {
       },
       // From here on a supervisor that stops means a reset. A device whose watchdog is broken still has its safe states, so it boots.
       Phase("watchdog") { [self] in startWatchdog() },
+      // Before anything can be reached: what takes the device over later in this start cannot be taken for other firmware.
+      Phase("security-epoch") { [self] in announceFirmware() },
       // Before the interface is up: nothing ever comes or goes without rules.
       Phase("network-policy") { [self] in applyFirstRules() },
       // Local function goes on without a network.

@@ -3,7 +3,7 @@ internal import Foundations
 internal import SupervisorLink
 
 // What a crashed kernel left lies in the firmware's variables: to remove it is a call into the firmware, which may take long or never come back. A worker
-// makes it, and boot waits for that, with a deadline: nothing is served before it is gone, and a firmware that hangs costs the records and not the device.
+// makes it, and boot waits for that, with a deadline: nothing is served before it is gone or the deadline is over, and then it is tried by the next boot.
 
 extension Supervisor {
   /// Takes what a crashed kernel left into the log, and has it removed.

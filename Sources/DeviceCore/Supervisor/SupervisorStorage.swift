@@ -16,6 +16,25 @@ extension Supervisor {
     }
   }
 
+  func announceFirmware() -> Phase.Result {
+    let storage = board.storage
+    do throws(SupervisorError) {
+      let answer = try awaitWorker(rights: .storage, within: limits.worker_us) {
+        do throws(BoardError) {
+          try storage.announceFirmware()
+          return WorkerVerdict.bytes(nil)
+        } catch {
+          return error.isSkip ? [2] + Array(error.reason.utf8) : WorkerVerdict.bytes(error.description)
+        }
+      }
+      if answer.bytes.first == 2 { return .skipped(String(decoding: answer.bytes.dropFirst(), as: UTF8.self)) }
+      guard let fault = WorkerVerdict.fault(answer.bytes, answer.child) else { return .done }
+      return .failed(fault)
+    } catch {
+      return .failed(error.reason)
+    }
+  }
+
   /// As `awaitWorker`, with the rights over disks.
   func awaitStorageWorker(_ work: @escaping () -> [UInt8]) throws(SupervisorError) -> (bytes: [UInt8], child: EndedChild) {
     try awaitWorker(rights: .storage, within: limits.storage_us, work)

@@ -78,6 +78,7 @@ public struct Claiming: Sendable {
           try await claim(connection, &prepared, label: label, person: person, patience: patience, tell: tell)
         }
       } catch {
+        if error.code == "wrong-device", let ended = try await endOfClaim(endpoint, folder, label: label, person: person) { return ended }
         throw Self.advice(error, endpoint)
       }
     }
@@ -156,6 +157,24 @@ public struct Claiming: Sendable {
     let id: DeviceIdentifier
     let info: DeviceInfo
     let owner: OwnerFolder
+  }
+
+  /// A claim that the device has carried out, and whose answer never came, because its power went or the operator's did: it shows a certificate of this
+  /// operator's owner, and the book here knows of none. nil where it is not so.
+  private func endOfClaim(_ endpoint: Endpoint, _ folder: String, label: DeviceLabel, person: String) async throws(OperatorError) -> Claimed? {
+    let known = try DeviceBook.load(home).devices.first { $0.deviceId == label.deviceId.text }
+    guard known?.ownerId == nil, OwnerFolder.exists(folder) else { return nil }
+    let owner = try OwnerFolder.open(folder)
+    // It is made before the device is ordered anything.
+    guard let credential = try? owner.credential(person, now_s: now_s) else { return nil }
+    let device = OwnedDevice(home: home, label.deviceId, at: endpoint, owner: owner, credential: credential, now_s: now_s)
+    do throws(OperatorError) {
+      let info = try await device.with { (client) throws(OperatorError) in try await client.info() }
+      return Claimed(id: label.deviceId, info: info, owner: owner)
+    } catch {
+      // What stands there is not this owner's either: what was said first says it better.
+      return nil
+    }
   }
 
   private func claim(

@@ -31,7 +31,8 @@ public struct OwnedDevice: Sendable {
     case .known(let known):
       guard let ownerId = known.ownerId else {
         throw OperatorError(
-          "not-claimed", "device \(known.name) is known and has no owner yet; claim it with: haechi claim --device \(known.name)")
+          "not-claimed",
+          "device \(known.name) is known and has no owner yet; claim it, or end a claim that was cut off, with: haechi claim --device \(known.name)")
       }
       guard let address = known.address, let id = DeviceIdentifier(known.deviceId) else {
         throw OperatorError(
@@ -73,6 +74,17 @@ public struct OwnedDevice: Sendable {
     name = known.name
     endpoint = try Endpoint(address)
     deviceId = id
+  }
+
+  /// A device that is not known here as this owner's.
+  init(home: OperatorHome, _ deviceId: DeviceIdentifier, at endpoint: Endpoint, owner: OwnerFolder, credential: Credential, now_s: Int64) {
+    self.home = home
+    self.now_s = now_s
+    self.owner = owner
+    self.credential = credential
+    self.endpoint = endpoint
+    self.deviceId = deviceId
+    name = deviceId.text
   }
 
   /// Connects as the owner's person and runs `body`.

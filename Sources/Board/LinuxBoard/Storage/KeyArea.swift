@@ -24,17 +24,14 @@ enum KeyArea: Equatable {
   private static let size_bytes = 4_096
   private static let magic = Array("HAECHI-IDENT-KEY".utf8)
 
-  /// The one that counts. There are two where sealing the key anew was cut off: the counter of security epochs tells which of them it is.
+  /// The one that counts.
   static func find(_ partition: BlockPartition, root: any SealingRootOfTrust) throws(BoardError) -> KeyArea {
-    let areas = [try read(partition, at: .first), try read(partition, at: .second)]
-    let made = areas.filter { if case .made = $0 { true } else { false } }
-    guard made.count == 2 else { return made.first ?? (areas.contains(.unreadable) ? .unreadable : .empty) }
-    for area in made {
-      guard case .made(root.kind, let blob, _) = area else { continue }
-      let standing = try root.standing(of: blob)
-      if standing == .current || standing == .earlier { return area }
+    var kept: [(blob: [UInt8], place: Place)] = []
+    for place in Place.allCases {
+      if case .made(root.kind, let blob, _) = try read(partition, at: place) { kept.append((blob, place)) }
     }
-    return made[0]
+    guard let chosen = try root.choose(kept) else { return try find(partition) }
+    return .made(kind: root.kind, blob: chosen.blob, chosen.place)
   }
 
   /// What kind of root of trust has sealed the store, or the area that cannot be read.

@@ -119,15 +119,11 @@ enum LUKSLayout {
       try partition.flush()
     }
 
-    /// The sealed key in the header that counts: there are two where sealing it anew was cut off.
+    /// The sealed key in the header that counts.
     func keptBlob(root: any SealingRootOfTrust) throws(BoardError) -> (blob: [UInt8], token: CInt) {
-      let kept = Self.tokens.compactMap { token in blob(in: token).map { (blob: $0, token: token) } }
-      guard let first = kept.first else { throw IdentStore.damage("the LUKS2 header holds no sealed key") }
-      for one in kept where kept.count > 1 {
-        let standing = try root.standing(of: one.blob)
-        if standing == .current || standing == .earlier { return one }
-      }
-      return first
+      let kept = Self.tokens.compactMap { token in blob(in: token).map { (blob: $0, place: token) } }
+      guard let chosen = try root.choose(kept) else { throw IdentStore.damage("the LUKS2 header holds no sealed key") }
+      return (chosen.blob, chosen.place)
     }
 
     private func blob(in token: CInt) -> [UInt8]? {

@@ -24,6 +24,15 @@ final class LinuxStorage: Storage {
     self.authorityPath = authorityPath
   }
 
+  func announceFirmware() throws(BoardError) {
+    guard let device = TPM2RootOfTrust.device else { throw .skipped("this machine has no TPM") }
+    #if HAECHI_DEVICE_LIBRARIES
+      try TPM2Vault.announce(device: device, registers: registers, authority: try SealAuthority.read(authorityPath))
+    #else
+      throw Self.notBuiltIn(device)
+    #endif
+  }
+
   func open() -> StorageFacts {
     var kind = RootOfTrustFacts.Kind.none
     do throws(BoardError) {
@@ -32,7 +41,14 @@ final class LinuxStorage: Storage {
       case .absent(let reason): return StorageFacts(state: .volatile, reason: reason)
       case .present(let root):
         kind = root.kind
-        let opened = try open(parts, root: root)
+        let opened: Opened
+        do throws(BoardError) {
+          opened = try open(parts, root: root)
+        } catch {
+          // Nothing of what was refused, or half opened, lies beneath the runtime.
+          _ = try? makeVolume(parts.data, root).close()
+          throw error
+        }
         return StorageFacts(
           state: .open, cipher: opened.cipher.word, rootOfTrust: kind, identityEpoch: opened.epoch, reason: opened.fault, identityKey: opened.identityKey,
           recoveryKey: opened.recoveryKey, recoveryChange: opened.change)
@@ -96,6 +112,8 @@ final class LinuxStorage: Storage {
 
   func remake() throws(BoardError) {
     let (parts, root) = try require()
+    // Where nothing can be sealed in this state of the machine, nothing is destroyed: other firmware may open what is there.
+    _ = try root.seal(try RecordCipher.randomKey(RecordCipher.key_bytes), to: .firmware)
     // First: no copy of the volume's key opens from here on. A root of trust that knows no device has given out none.
     if try root.value(of: .identityEpoch) != nil { _ = try root.raise(.identityEpoch) }
     try makeVolume(parts.data, root).destroy()
@@ -125,8 +143,9 @@ final class LinuxStorage: Storage {
       guard let known = VolumeCipher(rawValue: content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
       cipher = known
       outcome = try makeVolume(parts.data, root).open(cipher, content: store.content, sealsAhead: store.isOutdated)
+      // Before anything is done that cannot be undone: what was put in this volume's place shall not cost its keys.
+      try count(&content, &faults)
       sealAnew(store, &faults)
-      try count(&content, parts.data, root, &faults)
     } else {
       guard content.dataEpoch < epoch else { throw IdentStore.damage("the partition data is of an identity epoch that has not come yet") }
       sealAnew(store, &faults)
@@ -144,7 +163,8 @@ final class LinuxStorage: Storage {
     }
     // Once, while the device is blank: one that has files has a key among them, which stays what it is known by.
     if content.files.isEmpty, content.identityKey == nil { content.identityKey = try root.makeIdentityKey() }
-    if content != store.content { try store.commit(content) }
+    // In each start, whatever has changed: so a copy of the whole disk from before shows even where the volume could not count.
+    try store.commit(content)
     try IdentFolder(path: identityFolder, user: user).fill(store.content.files)
     return record(outcome, store, Opened(cipher: cipher, epoch: epoch, identityKey: store.content.identityKey, faults: faults))
   }
@@ -156,16 +176,9 @@ final class LinuxStorage: Storage {
   }
 
   /// Compares the starts that the volume and the store have counted, and counts this one: in the volume first, so that one that is behind is an older copy.
-  private func count(_ content: inout IdentContent, _ data: BlockPartition, _ root: any SealingRootOfTrust, _ faults: inout [String]) throws(BoardError) {
+  private func count(_ content: inout IdentContent, _ faults: inout [String]) throws(BoardError) {
     let starts = VolumeStarts(folders: folders)
-    let next: UInt64
-    do throws(BoardError) {
-      next = try starts.next(told: content.dataStart)
-    } catch {
-      // Nothing that somebody put back is used.
-      try makeVolume(data, root).close()
-      throw error
-    }
+    let next = try starts.next(told: content.dataStart)
     do throws(BoardError) {
       try starts.write(next)
       content.dataStart = next
@@ -258,7 +271,7 @@ final class LinuxStorage: Storage {
       #if HAECHI_DEVICE_LIBRARIES
         return .present(try makeVault(device))
       #else
-        throw BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
+        throw Self.notBuiltIn(device)
       #endif
     }
     let area = try KeyArea.find(ident)
@@ -277,6 +290,12 @@ final class LinuxStorage: Storage {
       }
     #endif
   }
+
+  #if !HAECHI_DEVICE_LIBRARIES
+    private static func notBuiltIn(_ device: String) -> BoardError {
+      BoardError(code: "not-built-in", reason: "this program was built without tpm2-tss: cross-build it for the device to use \(device)")
+    }
+  #endif
 
   private static let noTPM = BoardError(code: BoardError.lockedCode, reason: "the partition ident was sealed by a TPM, and this machine has none")
 

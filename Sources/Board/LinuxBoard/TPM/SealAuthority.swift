@@ -12,8 +12,16 @@ struct SealDemand: Equatable {
   /// SHA-256 of the modulus of the maker's key, which is in the key's policy.
   let signer: [UInt8]
 
-  /// What is signed beside a policy (TPM2_PolicyAuthorize: policyRef).
-  var reference: [UInt8] { SealAuthority.reference(start, epoch) }
+  /// What is signed beside a policy, and is in that of a key (TPM2_PolicyAuthorize: policyRef). It names the registers: a signature over others, which may be
+  /// some that programs can reset, opens nothing.
+  func reference(_ registers: SealRegisters) -> [UInt8] {
+    var writer = FieldWriter()
+    writer.put(Array("haechi-seal-1".utf8))
+    writer.put(start.rawValue)
+    writer.put(epoch)
+    writer.put(registers.authorised)
+    return writer.bytes
+  }
 }
 
 /// Which states of the machine the maker has authorised to open the keys that were sealed for its firmware, and this firmware's security epoch. It is a part
@@ -27,7 +35,7 @@ struct SealDemand: Equatable {
 ///           1  how such a machine is started, as `SealDemand.Start`
 ///          32  PCR 7 (TCG PC Client Platform Firmware Profile 1.06, 3.3.4.8)
 ///         256  for each security epoch from 1 to this firmware's: a signature (RSASSA-PKCS1-v1_5, SHA-256) of the policy of this state and this firmware,
-///              with the reference of the start and that epoch
+///              with the reference of the start, that epoch and the registers
 struct SealAuthority {
   struct Approval: Equatable {
     let start: SealDemand.Start
@@ -144,17 +152,8 @@ struct SealAuthority {
     writer.put(UInt32(1))
     writer.put(UInt16(0x000b))
     writer.put(UInt8(3))
-    let bits: UInt32 = 1 << registers.firmware | 1 << registers.epoch
-    writer.put([bits, bits >> 8, bits >> 16].map { UInt8(truncatingIfNeeded: $0) })
+    writer.put(registers.authorised)
     writer.put(RecordCipher.digest(values))
     return RecordCipher.digest(writer.bytes)
-  }
-
-  static func reference(_ start: SealDemand.Start, _ epoch: UInt32) -> [UInt8] {
-    var writer = FieldWriter()
-    writer.put(Array("haechi-seal-1".utf8))
-    writer.put(start.rawValue)
-    writer.put(epoch)
-    return writer.bytes
   }
 }

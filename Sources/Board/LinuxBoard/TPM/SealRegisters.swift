@@ -6,4 +6,10 @@ struct SealRegisters {
   var epoch: UInt32 = 14
   /// Extended once the data key was given out.
   var phase: UInt32 = 15
+
+  /// The bits of the two that the maker's signature is about, as TPMS_PCR_SELECTION has them.
+  var authorised: [UInt8] {
+    let bits: UInt32 = 1 << firmware | 1 << epoch
+    return [bits, bits >> 8, bits >> 16].map { UInt8(truncatingIfNeeded: $0) }
+  }
 }

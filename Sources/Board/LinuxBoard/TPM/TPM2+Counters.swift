@@ -19,7 +19,16 @@
       var space: UnsafeMutablePointer<TPM2B_NV_PUBLIC>?
       try check(Esys_NV_ReadPublic(context, counter, none, none, none, &space, nil), "TPM2_NV_ReadPublic")
       defer { Esys_Free(space) }
-      guard let space, space.pointee.nvPublic.attributes & haechi_tpm_nv_written != 0 else { return nil }
+      guard let space else { return nil }
+      var ours = TPM2B_NV_PUBLIC()
+      haechi_tpm_counter(&ours, space.pointee.nvPublic.nvIndex)
+      let attributes = space.pointee.nvPublic.attributes
+      // Who may speak to the TPM may put something that can be set back in a counter's place.
+      guard attributes & ~haechi_tpm_nv_written == ours.nvPublic.attributes, space.pointee.nvPublic.dataSize == ours.nvPublic.dataSize else {
+        let place = String(ours.nvPublic.nvIndex, radix: 16)
+        throw BoardError(code: "storage-damaged", reason: "\(device): what lies at NV 0x\(place) is no counter of ours: it was put there by somebody else")
+      }
+      guard attributes & haechi_tpm_nv_written != 0 else { return nil }
       var data: UnsafeMutablePointer<TPM2B_MAX_NV_BUFFER>?
       try check(Esys_NV_Read(context, counter, counter, session, none, none, 8, 0, &data), "TPM2_NV_Read")
       defer { Esys_Free(data) }

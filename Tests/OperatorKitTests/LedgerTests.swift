@@ -103,6 +103,22 @@ import Testing
     withExtendedLifetime(first) {}
   }
 
+  /// A child between `fork` and `exec` has a copy of each descriptor; the lock must not last as long as that.
+  @Test func theLockEndsWithTheLedger() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/ledger.csv"
+    var first: Ledger? = try open(path)
+    let named = try #require(try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap(CInt.init).first {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path
+    })
+    let copy = dup(named)
+    try #require(copy >= 0)
+    defer { close(copy) }
+    withExtendedLifetime(first) {}
+    first = nil
+    _ = try open(path)
+  }
+
   @Test func aBrokenLedgerIsNamedWithItsLine() async throws {
     let folder = try TemporaryFolder()
     let path = folder.path + "/ledger.csv"

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// A file descriptor with one owner, closed when the owner goes.
-public struct OwnedDescriptor: ~Copyable {
+public struct OwnedDescriptor: ~Copyable, Sendable {
   /// Valid for as long as this value lives.
   public let number: CInt
 

@@ -55,6 +55,9 @@ actor Ledger {
     }
   }
 
+  /// The lock ends with the ledger, and not with the last copy of its descriptor: a program that is being started at this moment has one until its `exec`.
+  deinit { _ = flock(descriptor.number, LOCK_UN) }
+
   /// How many devices are provisioned by it.
   var provisioned: Int { books.devices.values.count { $0.state == .provisioned } }
 

@@ -97,7 +97,7 @@ import Testing
     // The last words were there before.
     try await eventually("they arrive") { texts(bench.topic("event")).count == 4 && texts(bench.topic("status")).last?.contains("locked") == true }
     #expect(texts(bench.topic("status")).last?.contains(#""online":false"#) == true)
-    #expect(broker.log.contains("Received DISCONNECT from \(bench.device.identifier)"))
+    try await eventually("the broker has read the goodbye") { broker.log.contains("Received DISCONNECT from \(bench.device.identifier)") }
     let connections = bench.link.status.connections
     bench.link.setGrade(.normal)
     bench.host.state.withLockedValue { $0.names["broker.test"] = [NetworkAddress(ipv4: 0x7f00_0001)] }

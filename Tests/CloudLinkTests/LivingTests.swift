@@ -67,7 +67,7 @@ import Testing
     try await eventually("its last status arrives") { text(watcher.messages.last { $0.topic == bench.topic("status") }).contains(#""online":false"#) }
     // The device said it itself, with its grade: the will says less.
     #expect(text(watcher.messages.last { $0.topic == bench.topic("status") }).contains(#""grade":"normal""#))
-    #expect(broker.log.contains("Received DISCONNECT from \(bench.device.identifier)"))
+    try await eventually("the broker has read the goodbye") { broker.log.contains("Received DISCONNECT from \(bench.device.identifier)") }
     #expect(bench.host.told == ["connected -"])
     let end = bench.link.status
     #expect(end.published == end.acknowledged && end.dropped == 1 && end.connections == 1, "\(end)")

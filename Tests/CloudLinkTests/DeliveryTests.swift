@@ -63,7 +63,7 @@ import Testing
       bench.link.state.withLockedValue { $0.events.isEmpty && $0.presence == nil && $0.awaited.isEmpty && $0.client?.outstandingCount == 0 }
     }
     await bench.end()
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("an event that is too large for the broker is tried once on each connection, and told") func tooLarge() async throws {
@@ -127,7 +127,7 @@ import Testing
     try await eventually("it arrives") { !texts(watcher, bench.topic("event")).isEmpty }
     #expect(bench.link.status.connections == 2)
     await bench.end()
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("readings that were on the way when the connection died are not sent once the device is quarantined") func quarantinedBetween() async throws {
@@ -152,6 +152,6 @@ import Testing
     try await eventually("the alert arrives") { texts(watcher, bench.topic("event")).count == 1 }
     #expect(texts(watcher, bench.topic("reading/temperature")).isEmpty)
     await bench.end()
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 }

@@ -103,7 +103,7 @@ import Testing
     bench.host.state.withLockedValue { $0.names["broker.test"] = [NetworkAddress(ipv4: 0x7f00_0001)] }
     try await eventually("it is back") { bench.link.status.connections == connections + 1 }
     await bench.end()
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("a broker that goes and comes under load: whatever was taken arrives, and nothing piles up") func restarts() async throws {

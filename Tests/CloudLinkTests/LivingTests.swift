@@ -71,7 +71,7 @@ import Testing
     #expect(bench.host.told == ["connected -"])
     let end = bench.link.status
     #expect(end.published == end.acknowledged && end.dropped == 1 && end.connections == 1, "\(end)")
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("a device that is cut off is said to be gone") func lastWill() async throws {
@@ -89,7 +89,7 @@ import Testing
     try await eventually("the will arrives") { text(watcher.messages.last { $0.topic == bench.topic("status") }) == #"{"online":false}"# }
     try await eventually("the link has noticed") { bench.host.told == ["connected -", "waiting connection-lost"] }
     await bench.end()
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("the cloud is asked to erase what it holds, confirms it, and hears nothing more of the device") func erasure() async throws {
@@ -130,7 +130,7 @@ import Testing
     try await late.subscribe("haechi/#")
     try await late.subscribe("haechi/none")
     #expect(late.messages.isEmpty)
-    #expect(late.mqtt.closeAndWait() && watcher.mqtt.closeAndWait())
+    #expect(late.closeAndWait() && watcher.closeAndWait())
   }
 
   @Test("a cloud that says no, or nothing, has not confirmed; a device that stays goes on telling") func noErasure() async throws {
@@ -155,7 +155,7 @@ import Testing
     #expect(link.publishReading(reading(1)))
     await bench.end()
     try await eventually("its goodbye arrives") { text(watcher.messages.last { $0.topic == bench.topic("status") }).contains(#""online":false"#) }
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("a flood of commands: ten a second are carried out, the rest is told so") func flood() async throws {
@@ -182,7 +182,7 @@ import Testing
     let refused = watcher.messages.count { text($0).contains("too-many-requests") }
     #expect(carriedOut >= 10 && carriedOut <= 10 * (elapsed_s + 1) && carriedOut + refused == 60, "\(carriedOut) and \(refused) in \(elapsed_s) s")
     await bench.end()
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("a new credential connects anew; without one the link waits; without a broker it rests") func credential() async throws {

@@ -53,6 +53,7 @@ extension EndToEndTests {
     #expect(try await admin.ask("PUT", "/v1/audit", body: "{\"export\":false}").body == "{\"export\":false}")
     let off = try await admin.ask("GET", "/v1/audit")
     #expect(off.status == 409 && off.body.contains("audit-export-off"))
+    try await eventually("it is told") { await runtime.supervisor.audited.count >= 4 }
     let told = await runtime.supervisor.audited
     #expect(told.map(\.kind) == [.serving, .provisioned, .claimed, .exportSwitched] && words(told, .exportSwitched) == ["off"])
     try await runtime.end()

@@ -208,9 +208,9 @@ func flag(_ value: Int) -> CInt { CInt(value) }
 func flag(_ value: Int32) -> CInt { value }
 func flag<Flag: RawRepresentable>(_ value: Flag) -> CInt where Flag.RawValue: BinaryInteger { CInt(value.rawValue) }
 
-/// Waits until `condition` holds, at most about 20 s of polling.
+/// Waits until `condition` holds, at most about two minutes of polling.
 func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-  for _ in 0..<4_000 {
+  for _ in 0..<24_000 {
     if try await condition() { return }
     try await Task.sleep(for: .milliseconds(5))
   }

@@ -206,7 +206,7 @@ import Testing
   }
 
   @Test func tooManyConnectionsAreClosedAtOnce() async throws {
-    var limits = ConnectionLimits()
+    var limits = ConnectionLimits.patient
     limits.maximumConnectionsFromLoopback = 2
     let runtime = try await TestRuntime(maker: maker, limits: limits)
     let one = try await connect(runtime, station, trust: .selfSigned)
@@ -227,15 +227,19 @@ import Testing
 
   @Test func silentHandshakeIsGivenUp() async throws {
     var limits = ConnectionLimits()
-    // Long enough for a busy machine to say something first.
+    // Long enough to say something first, mostly.
     limits.handshakeDeadline_ms = 1_000
     let runtime = try await TestRuntime(maker: maker, limits: limits)
     let client = try await PlainClient.connect(port: try await runtime.port())
     try await eventually("closed") { client.isClosed }
-    let talker = try await PlainClient.connect(port: try await runtime.port())
-    try await talker.send("GET /v1/info HTTP/1.1\r\nHost: h\r\n\r\n")
-    try await eventually("closed") { talker.isClosed }
-    #expect(!String(decoding: talker.bytes, as: UTF8.self).contains("HTTP"))
+    var talker = try await PlainClient.connect(port: try await runtime.port())
+    // A busy machine may come too late for the deadline: then once more.
+    while (try? await talker.send("GET /v1/info HTTP/1.1\r\nHost: h\r\n\r\n")) == nil {
+      talker = try await PlainClient.connect(port: try await runtime.port())
+    }
+    let said = talker
+    try await eventually("closed") { said.isClosed }
+    #expect(!String(decoding: said.bytes, as: UTF8.self).contains("HTTP"))
     try await runtime.end()
   }
 

@@ -174,11 +174,17 @@ extension EndToEndTests {
   /// Many refused handshakes lead to a wish for `restricted`; with it those of the same address wait their turn, and the owner still gets in.
   @Test func refusedHandshakesAreEvidenceAndTheOwnerGetsIn() async throws {
     let runtime = try await owned()
-    for _ in 0..<25 {
+    func knock() async throws {
       let nobody = try await connect(runtime, ClientCredentials(), trust: ownerTrust)
       try await eventually("refused") { nobody.error != nil || nobody.isClosed }
     }
-    try await eventually("the runtime asks for restricted") { await runtime.supervisor.raised.contains { $0 == (.restricted, .authenticationFailures) } }
+    for _ in 0..<25 { try await knock() }
+    // Some were made good for meanwhile where the machine is slow: so on it goes.
+    try await eventually("the runtime asks for restricted") {
+      if await runtime.supervisor.raised.contains(where: { $0 == (.restricted, .authenticationFailures) }) { return true }
+      try await knock()
+      return false
+    }
     #expect(await runtime.supervisor.raised.allSatisfy { $0 == (.restricted, .authenticationFailures) })
     await runtime.supervisor.send(.grade(report(.restricted, event: 1, decay_ms: 60_000)))
     var strangers: [TestClient] = []

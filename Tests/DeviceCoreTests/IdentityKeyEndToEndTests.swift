@@ -95,7 +95,7 @@ extension EndToEndTests {
     for _ in 0..<KeyThread.most + 4 { strangers.append(try await connect(runtime, try claimant(), trust: trust)) }
     let all = strangers
     try await eventually("those that are too many are refused") { all.filter(\.isClosed).count == 4 }
-    #expect(await runtime.supervisor.logs.contains { $0.contains("signature-busy") })
+    try await eventually("the log says why") { await runtime.supervisor.logs.contains { $0.contains("signature-busy") } }
     #expect(try await served.ask("GET", "/v1/claim").status == 200)
     let beats = await runtime.supervisor.heartbeats
     try await eventually("its heart beats on") { await runtime.supervisor.heartbeats > beats + 2 }

@@ -51,7 +51,7 @@ final class TestClient: Sendable {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandlers([TLSHandler(client: tls, handshakeDeadline: .seconds(20)), Collector(client: client)])
+          try channel.pipeline.syncOperations.addHandlers([TLSHandler(client: tls, handshakeDeadline: .seconds(120)), Collector(client: client)])
         }
       }
       .connect(host: "127.0.0.1", port: port).get()
@@ -83,7 +83,7 @@ final class TestClient: Sendable {
   func ask(_ method: String, _ target: String, _ fields: String = "", body: String? = nil) async throws -> Answer {
     let bodyFields = body.map { "Content-Type: application/json\r\nContent-Length: \($0.utf8.count)\r\n" } ?? ""
     try await send("\(method) \(target) HTTP/1.1\r\nHost: haechi\r\n\(fields)\(bodyFields)\r\n\(body ?? "")")
-    for _ in 0..<4_000 {
+    for _ in 0..<24_000 {
       if let answer = takeAnswer() { return answer }
       if isClosed { break }
       try await Task.sleep(for: .milliseconds(5))

@@ -33,7 +33,7 @@ import Testing
   }
 
   private func eventually(_ what: String, _ condition: () -> Bool) async throws {
-    for _ in 0..<1_200 {
+    for _ in 0..<4_800 {
       if condition() { return }
       try await Task.sleep(for: .milliseconds(25))
     }

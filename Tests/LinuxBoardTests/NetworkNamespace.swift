@@ -169,7 +169,7 @@ final class NetworkNamespace {
 }
 
 /// The next datagram of a socket as text; nil where none came within `patience_ms`.
-func nextDatagram(_ socket: CInt, patience_ms: CInt = 5_000) -> String? {
+func nextDatagram(_ socket: CInt, patience_ms: CInt = 60_000) -> String? {
   var waiting = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
   guard poll(&waiting, 1, patience_ms) == 1 else { return nil }
   var bytes = [UInt8](repeating: 0, count: 1500)

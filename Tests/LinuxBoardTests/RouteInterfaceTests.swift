@@ -21,7 +21,7 @@ struct RouteInterfaceTests {
         for _ in 0..<50 {
           if try interface.takeCarrier() == isUp { break }
           var waiting = pollfd(fd: interface.eventDescriptor ?? -1, events: Int16(POLLIN), revents: 0)
-          guard poll(&waiting, 1, 5_000) == 1 else { break }
+          guard poll(&waiting, 1, 60_000) == 1 else { break }
         }
         seen.append(try interface.takeCarrier())
       }

@@ -93,7 +93,7 @@ final class TestSocket {
   }
   /// Waits until the kernel tried to send something a second time. False where it never did.
   func hasRepeated(times: UInt8 = 1) -> Bool {
-    for _ in 0..<600 {
+    for _ in 0..<2_400 {
       // struct tcp_info (linux/tcp.h): the third byte counts the repetitions of what is not answered, the fourth those of what could not even
       // be sent the first time.
       var facts = [UInt8](repeating: 0, count: 8)

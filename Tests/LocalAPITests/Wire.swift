@@ -61,7 +61,7 @@ final class Wire {
 
   /// The next answer, awaited over a bounded number of turns; nil where none came.
   func answer() async throws -> WireAnswer? {
-    for _ in 0..<20_000 {
+    for _ in 0..<600_000 {
       // Asked before the bytes are taken: what a channel sent before it closed is still there.
       let isActive = channel.isActive
       try await drain()

@@ -30,7 +30,7 @@ import Testing
     received.properties.messageExpiry_s = 300
     #expect(received == message)
     #expect(sender.mqtt.outstandingCount == 0)
-    #expect(sender.mqtt.closeAndWait() && watcher.mqtt.closeAndWait())
+    #expect(sender.closeAndWait() && watcher.closeAndWait())
     #expect(sender.isClosed && watcher.isClosed)
   }
 
@@ -46,7 +46,7 @@ import Testing
     try await eventually("the broker refuses it") { client.dropped == [refused] }
     #expect(client.mqtt.publish(MQTTMessage(topic: "haechi/+/x", payload: [])) == nil)
     #expect(client.mqtt.publish(MQTTMessage(topic: "a", payload: [UInt8](repeating: 0, count: MQTTMessage.maximum_bytes))) == nil)
-    #expect(client.mqtt.closeAndWait())
+    #expect(client.closeAndWait())
   }
 
   @Test("the will is sent where the client is cut off, and not where it says goodbye") func will() async throws {
@@ -65,14 +65,14 @@ import Testing
       try await client.join(proxy.port)
       let mark = try #require(client.mqtt.publish(MQTTMessage(topic: "haechi/\(device.identifier)/event", payload: [])))
       try await eventually("it is known to the broker") { client.acknowledged == [mark] }
-      if isCut { proxy.cut() } else { #expect(client.mqtt.closeAndWait()) }
+      if isCut { proxy.cut() } else { #expect(client.closeAndWait()) }
       try await eventually("the broker has seen the end") { broker.log.contains("Client \(device.identifier)") && client.ends.count == 1 }
       if isCut {
         try await eventually("the will arrives") { watcher.messages.contains { $0.topic == topic } }
         let received = try #require(watcher.messages.last { $0.topic == topic })
         #expect(received.payload == will.payload && received.properties.contentType == "application/json")
         #expect(client.ends.first??.code == "connection-lost")
-        #expect(client.mqtt.closeAndWait())
+        #expect(client.closeAndWait())
       } else {
         try await eventually("the broker has read the goodbye") { broker.log.contains("Received DISCONNECT from \(device.identifier)") }
         // What the watcher publishes itself now comes after anything that the broker sent because of the end.
@@ -82,7 +82,7 @@ import Testing
         #expect(client.ends.count == 1 && client.ends.first.flatMap { $0 } == nil)
       }
     }
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("nothing is queued without a connection, and no more than was configured with one") func bounds() async throws {
@@ -103,7 +103,7 @@ import Testing
     client.mqtt.disconnect()
     try await eventually("the connection has ended") { client.ends.count == 1 }
     #expect(client.mqtt.publish(message) == nil)
-    #expect(client.mqtt.closeAndWait() && client.mqtt.closeAndWait())
+    #expect(client.closeAndWait() && client.closeAndWait())
   }
 
   @Test("a message that has nothing but user properties arrives with each of them, once and in order") func userProperties() async throws {
@@ -116,7 +116,7 @@ import Testing
     #expect(watcher.mqtt.publish(MQTTMessage(topic: "haechi/x", payload: [1], properties: MQTTProperties(user: user))) != nil)
     try await eventually("the message arrives") { watcher.messages.count == 1 }
     #expect(watcher.messages.first?.properties == MQTTProperties(user: user))
-    #expect(watcher.mqtt.closeAndWait())
+    #expect(watcher.closeAndWait())
   }
 
   @Test("a full client still takes urgent messages, as many as were kept free for them") func urgency() async throws {
@@ -135,7 +135,7 @@ import Testing
     #expect((0..<10).count { _ in client.mqtt.publish(message, isUrgent: true) != nil } == 3)
     proxy.hold(false)
     try await eventually("each is acknowledged") { client.acknowledged.count == 8 && client.mqtt.outstandingCount == 0 }
-    #expect(client.mqtt.closeAndWait())
+    #expect(client.closeAndWait())
   }
 
   @Test("a client that lives is not kept alive by its thread") func deinitialisation() async throws {

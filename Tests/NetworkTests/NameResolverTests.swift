@@ -11,7 +11,10 @@ private final class Responder: Sendable {
   let port: UInt16
   private let descriptor: CInt
   private let asked = Mutex<[(name: String, type: UInt16)]>([])
-  var questions: [String] { asked.withLock { $0.map { "\($0.name)/\($0.type)" } } }
+  /// What it was asked, in order; one that was asked again, because its answer took long on a busy machine, once.
+  var questions: [String] {
+    asked.withLock { $0.map { "\($0.name)/\($0.type)" } }.reduce(into: []) { questions, next in if questions.last != next { questions.append(next) } }
+  }
 
   /// - Parameter answer: the whole answer to a query and the question in it, nil for silence.
   init(_ answer: @escaping @Sendable (_ query: [UInt8], _ name: String, _ type: UInt16) -> [UInt8]?) throws {

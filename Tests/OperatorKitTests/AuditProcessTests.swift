@@ -26,10 +26,11 @@ import Testing
     let made = try await Provisioning(home: maker, stationFolder: maker.makerFolder).run(endpoint: process.endpoint, serialNumber: nil)
     let label = try LabelSource.read(made.labelFile)
     func claim(wipes: Bool = false) async throws {
-      _ = try await Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase()).run(
-        device: process.endpoint.description, label: label, person: "ada", alias: "hall", wipes: wipes
-      ) { step in
-        if case .pressButton = step { process.press() }
+      let claiming = Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase())
+      _ = try await process.withButton {
+        try await claiming.run(device: process.endpoint.description, label: label, person: "ada", alias: "hall", wipes: wipes) { step in
+          if case .pressButton = step { process.press() }
+        }
       }
     }
     try await claim()
@@ -100,10 +101,11 @@ import Testing
     let made = try await Provisioning(home: maker, stationFolder: maker.makerFolder).run(endpoint: process.endpoint, serialNumber: nil)
     let label = try LabelSource.read(made.labelFile)
     func claim(_ home: OperatorHome) async throws -> OwnedDevice {
-      _ = try await Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase()).run(
-        device: process.endpoint.description, label: label, person: "ada", alias: "hall", wipes: false
-      ) { step in
-        if case .pressButton = step { process.press() }
+      let claiming = Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase())
+      _ = try await process.withButton {
+        try await claiming.run(device: process.endpoint.description, label: label, person: "ada", alias: "hall", wipes: false) { step in
+          if case .pressButton = step { process.press() }
+        }
       }
       return try OwnedDevice(home: home, device: "hall")
     }

@@ -7,7 +7,7 @@ import Testing
 /// A real device on this host: what its owner said, and a quarantine, outlive its restarts.
 @Suite(.serialized) struct BeliefProcessTests {
   private func eventually(_ what: String, _ process: HaechidProcess, _ condition: () -> Bool) async throws {
-    for _ in 0..<1_200 {
+    for _ in 0..<4_800 {
       if condition() { return }
       try await Task.sleep(for: .milliseconds(25))
     }
@@ -37,10 +37,13 @@ import Testing
 
     func claim(_ name: String, wipes: Bool = false, patience: ClaimPatience = ClaimPatience()) async throws -> OwnedDevice {
       let home = OperatorHome(path: folder.path + "/" + name)
-      _ = try await Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase()).run(
-        device: process.endpoint.description, label: label, person: "ada", alias: "hall", wipes: wipes, patience: patience
-      ) { step in
-        if case .pressButton = step { process.press() }
+      let claiming = Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase())
+      _ = try await process.withButton {
+        try await claiming.run(
+          device: process.endpoint.description, label: label, person: "ada", alias: "hall", wipes: wipes, patience: patience
+        ) { step in
+          if case .pressButton = step { process.press() }
+        }
       }
       return try OwnedDevice(home: home, device: "hall")
     }
@@ -80,7 +83,7 @@ import Testing
     try await eventually("the way to the peer is open", process) { process.policy.contains(port) }
 
     // Three runtimes that do not settle; restarts of either kind do not end it, and open no way.
-    for _ in 0..<3 { try await process.killRuntime() }
+    try await process.endRuntimesUntilQuarantined()
     let before = try await device.guardState()
     #expect(before.grade == "quarantined" && before.cause == "crash-loop")
     for isCut in [true, false] {
@@ -107,11 +110,11 @@ import Testing
   @Test func inAQuarantineOfBeforeLabelAndButtonWipeIt() async throws {
     let world = try await World()
     let device = try await world.claim("lost-owner")
-    for _ in 0..<3 { try await world.process.killRuntime() }
+    try await world.process.endRuntimesUntilQuarantined()
     #expect(try await device.guardState().grade == "quarantined")
     // For a device that restarts somebody has to start it here.
     var patience = ClaimPatience()
-    (patience.button_s, patience.restart_s) = (20, 1)
+    (patience.button_s, patience.restart_s) = (120, 1)
     let early = await #expect(throws: OperatorError.self) { _ = try await world.claim("holder", wipes: true, patience: patience) }
     #expect(early?.refusal?.problem == "not-in-this-grade", "\(String(describing: early))")
     #expect(try await device.guardState().grade == "quarantined")
@@ -152,7 +155,7 @@ import Testing
   @Test func aDeviceThatWasMadeWholeIsWipedByTheFirstClaim() async throws {
     let world = try await World()
     _ = try await world.claim("owner")
-    for _ in 0..<3 { try await world.process.killRuntime() }
+    try await world.process.endRuntimesUntilQuarantined()
     try PrivateFiles.write(Array("{}".utf8), to: world.process.ownerFile, existing: .replace)
     try await world.process.restart(isCut: true)
     let station = try Provisioning(home: world.maker, stationFolder: world.maker.makerFolder)

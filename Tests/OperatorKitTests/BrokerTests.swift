@@ -59,7 +59,7 @@ import Testing
       return ""
     }
     // Asked until the cloud listens.
-    for _ in 0..<400 where device.answers.isEmpty {
+    for _ in 0..<2_400 where device.answers.isEmpty {
       // Not for another, and not without a question that an answer could be to.
       device.publish("erase", "{}", replyTo: "haechi/0011/erased", correlation: [1])
       device.publish("erase", "{}", replyTo: "haechi/\(device.identifier)/erased")

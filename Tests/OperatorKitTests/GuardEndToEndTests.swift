@@ -20,7 +20,7 @@ import Testing
 
   /// The grade once it is `word`; a grade comes over the link and may take a moment.
   private func waitFor(_ word: String, _ device: OwnedDevice) async throws {
-    for _ in 0..<200 {
+    for _ in 0..<2_400 {
       if try await device.guardState().grade == word { return }
       try await Task.sleep(for: .milliseconds(50))
     }

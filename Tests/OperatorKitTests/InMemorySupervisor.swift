@@ -11,7 +11,7 @@ import Synchronization
 /// The other end of the runtime's link: tells two lines, drives one, and holds the grade as the real one does, but in memory and for a short time.
 final class InMemorySupervisor: Sendable {
   /// How long `restricted` lasts after the last evidence: short, and long enough that a slow machine sees it.
-  static let restriction_ms: UInt32 = 3_000
+  static let restriction_ms: UInt32 = 15_000
 
   private struct State {
     var grade = Grade.normal

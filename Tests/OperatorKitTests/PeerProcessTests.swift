@@ -8,10 +8,11 @@ import Testing
   private func claim(_ device: HaechidProcess, _ home: OperatorHome, maker: OperatorHome, _ alias: String) async throws -> OwnedDevice {
     try await device.waitUntilServing()
     let made = try await Provisioning(home: maker, stationFolder: maker.makerFolder).run(endpoint: device.endpoint, serialNumber: nil)
-    _ = try await Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase()).run(
-      device: device.endpoint.description, label: try LabelSource.read(made.labelFile), person: "ada", alias: alias
-    ) { step in
-      if case .pressButton = step { device.press() }
+    let claiming = Claiming(home: home, ownerFolder: nil, makerCAFile: maker.makerFolder + "/maker-ca.pem", passphrases: FixedPassphrase())
+    _ = try await device.withButton {
+      try await claiming.run(device: device.endpoint.description, label: try LabelSource.read(made.labelFile), person: "ada", alias: alias) { step in
+        if case .pressButton = step { device.press() }
+      }
     }
     return try OwnedDevice(home: home, device: alias)
   }

@@ -26,9 +26,20 @@ import Testing
     }
   }
 
+  /// What the supervisor says comes to the device by another way than what it is asked: waits until it has heard it.
+  private func openStorage(_ device: TestDevice, _ ada: OwnedDevice) async throws {
+    device.openStorage()
+    for _ in 0..<2_400 {
+      let status = try await ada.with { (client) throws(OperatorError) in try await client.status() }
+      if status.storage.state == "open" { return }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    Issue.record("the device never heard of its storage")
+  }
+
   @Test func aKeyIsMadeReplacedAndRemoved() async throws {
     try await with { folder, ada, device in
-      device.openStorage()
+      try await openStorage(device, ada)
       #expect(try await RecoveryKeys.state(ada) == RecoveryKeyState(state: "none"))
       let keys = try RecoveryKeys(ada, patience: Self.patience)
 
@@ -73,7 +84,7 @@ import Testing
       // Nothing is encrypted there.
       let refused = try await failure { try await keys.make(file: file) }
       #expect(refused.refusal?.problem == "storage-not-encrypted" && !PrivateFiles.exists(file))
-      device.openStorage()
+      try await openStorage(device, ada)
       let first = try await keys.make(file: nil) { _ in device.openStorageAgain() }
       let failed = try await failure { try await keys.make(file: file) { _ in device.openStorageAgain(failing: true) } }
       #expect(failed.code == "refused-by-device" && failed.reason.contains("haechi logs"))

@@ -65,7 +65,7 @@ import Testing
   }
 
   @Test func silenceEnds() async throws {
-    var deadlines = DeviceConnection.Deadlines()
+    var deadlines = DeviceConnection.Deadlines.patient
     deadlines.answer_s = 1
     let error = try await failure { try await answer(head, after: .wait, deadlines: deadlines) }
     #expect(error.code == "silent" && error.reason.contains("/v1/info"), "\(error)")

@@ -60,7 +60,7 @@ final class TestBroker {
   /// Starts it, on the port that it had or a free one, and waits until it listens.
   func start() async throws {
     for _ in 0..<20 {
-      if port == 0 { port = try freePort() }
+      if port == 0 { port = try #require(UInt16(exactly: HaechidProcess.freePorts(1)[0])) }
       let configuration = """
         listener \(port) 127.0.0.1
         cafile \(home.ownerFolder)/ca.pem
@@ -85,7 +85,7 @@ final class TestBroker {
       process.standardError = FileHandle.nullDevice
       try process.run()
       self.process = process
-      for _ in 0..<400 where process.isRunning {
+      for _ in 0..<4_800 where process.isRunning {
         if isListening() { return }
         try await Task.sleep(for: .milliseconds(25))
       }
@@ -113,20 +113,6 @@ final class TestBroker {
     try BrokerAccess(home: home, address: address, authorityFile: authorityFile, person: person)
   }
 
-  private func freePort() throws -> UInt16 {
-    let (descriptor, address) = try loopbackSocket(0)
-    defer { close(descriptor) }
-    var bound = address
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &bound) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, length) == 0 ? getsockname(descriptor, $0, &length) : -1
-      }
-    }
-    try #require(result == 0)
-    return UInt16(bigEndian: bound.sin_port)
-  }
-
   private func isListening() -> Bool {
     guard let (descriptor, address) = try? loopbackSocket(port) else { return false }
     defer { close(descriptor) }
@@ -137,7 +123,7 @@ final class TestBroker {
   }
 
   private func loopbackSocket(_ port: UInt16) throws -> (CInt, sockaddr_in) {
-    let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+    let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     try #require(descriptor >= 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -201,7 +187,7 @@ final class TestCloudDevice: Sendable {
   private func connect() { client.connect(to: broker.address, port: broker.port) }
 
   func waitUntilReady() async throws {
-    for _ in 0..<1_000 {
+    for _ in 0..<6_000 {
       if isReady.withLock({ $0 }) { return }
       try await Task.sleep(for: .milliseconds(20))
     }

@@ -51,15 +51,18 @@ final class TestDevice: Sendable {
     let supervisor = InMemorySupervisor(descriptor: ends[0], storage: storage)
     let maker = try PrivateFiles.read(makerFolder + "/maker-ca.der")
     let (listening, announce) = AsyncStream.makeStream(of: Int.self)
-    let configuration = RuntimeConfiguration(
+    var configuration = RuntimeConfiguration(
       identityFolder: identity.path, stateFolder: folder.path, makerCertificate: maker, host: "127.0.0.1", port: 0, hardwareModel: "virtual",
       firmwareVersion: "0.0.1",
       variant: "host",
       clockFloor_s: clockFloor_s, onListening: { _, port in announce.yield(port) })
+    // A busy machine may need longer for a handshake than a device waits for one.
+    configuration.connectionLimits.handshakeDeadline_ms = 120_000
+    let final = configuration
     let link = ends[1]
     let running = Task.detached {
       defer { announce.finish() }
-      try await runRuntime(configuration: configuration, product: TestProduct(), sensors: TestSensors(), link: link)
+      try await runRuntime(configuration: final, product: TestProduct(), sensors: TestSensors(), link: link)
     }
     supervisor.start()
     var port: Int?

@@ -55,7 +55,7 @@ import Testing
   }
 
   private func eventually(_ what: String, _ condition: () -> Bool) async throws {
-    for _ in 0..<4_000 {
+    for _ in 0..<24_000 {
       if condition() { return }
       try await Task.sleep(for: .milliseconds(5))
     }

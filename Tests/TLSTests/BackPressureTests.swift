@@ -76,6 +76,10 @@ final class Flag: Sendable {
     channel.writeAndFlush(payload, promise: promise)
     let written = promise.futureResult
     written.whenSuccess { finished.set() }
+    for _ in 0..<2_400 {
+      guard channel.isWritable else { break }
+      try await Task.sleep(nanoseconds: 50_000_000)
+    }
     for _ in 0..<20 { try await Task.sleep(nanoseconds: 50_000_000) }
     #expect(!finished.value)
     #expect(!channel.isWritable)

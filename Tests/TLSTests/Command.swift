@@ -55,7 +55,7 @@ final class Command {
   static func openssl(_ arguments: [String], input: String) async throws -> Command {
     let command = try start(arguments)
     try command.type(input)
-    for _ in 0..<1200 where command.process.isRunning { try await Task.sleep(nanoseconds: 50_000_000) }
+    for _ in 0..<2_400 where command.process.isRunning { try await Task.sleep(nanoseconds: 50_000_000) }
     command.end()
     return command
   }
@@ -65,7 +65,7 @@ final class Command {
 
   /// The port that `s_server` says it listens on.
   func port() async throws -> Int? {
-    for _ in 0..<400 {
+    for _ in 0..<2_400 {
       for line in text.split(separator: "\n") where line.hasPrefix("ACCEPT") {
         if let port = line.split(separator: ":").last.flatMap({ Int($0) }) { return port }
       }

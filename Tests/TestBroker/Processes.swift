@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Starts a program whose output and errors go to a file.
 func startProcess(_ words: [String], input: String = "/dev/null", output: String) throws -> pid_t {
@@ -66,9 +67,12 @@ func loopback(_ port: UInt16, _ act: (CInt, UnsafePointer<sockaddr>, socklen_t) 
   }
 }
 
+/// No program that is started meanwhile gets it: a copy there would keep the port taken, and connections open, for as long as that program runs.
+func tcpSocket() -> CInt { socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0) }
+
 /// A listening socket on a port of the kernel's choice.
 func listen() throws -> (descriptor: CInt, port: UInt16) {
-  let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+  let descriptor = tcpSocket()
   var name = [UInt8](repeating: 0, count: 16)
   var size = socklen_t(name.count)
   guard descriptor >= 0, loopback(0, bind, descriptor) == 0, Glibc.listen(descriptor, 64) == 0,
@@ -77,14 +81,29 @@ func listen() throws -> (descriptor: CInt, port: UInt16) {
   return (descriptor, UInt16(name[2]) << 8 | UInt16(name[3]))
 }
 
+/// Below the ports that the kernel hands out by itself: nobody gets one of these between the look at it and its use, for a listener or for a connection.
+private let ports = 30_000..<31_300 as Range<UInt16>
+private let nextPort = Mutex(UInt16.random(in: ports))
+
+/// A port of loopback where nobody listens. Each is given once, so that no other test has it either.
 public func freePort() throws -> UInt16 {
-  let (descriptor, port) = try listen()
-  close(descriptor)
-  return port
+  for _ in ports {
+    let port = nextPort.withLock { next in
+      defer { next = next + 1 < ports.upperBound ? next + 1 : ports.lowerBound }
+      return next
+    }
+    let descriptor = tcpSocket()
+    defer { close(descriptor) }
+    // As servers bind: what a child that is just being started still has of this socket is then in nobody's way.
+    var on: CInt = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
+    if loopback(port, bind, descriptor) == 0 { return port }
+  }
+  throw TestBrokerError("loopback has no port left")
 }
 
 func isListening(_ port: UInt16) -> Bool {
-  let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+  let descriptor = tcpSocket()
   defer { close(descriptor) }
   return loopback(port, connect, descriptor) == 0
 }

@@ -22,6 +22,7 @@ public final class RecordingProxy: Sendable {
       while true {
         let client = accept(listener, nil, nil)
         guard client >= 0 else { return }
+        _ = fcntl(client, F_SETFD, FD_CLOEXEC)
         guard let self else {
           close(client)
           return
@@ -55,7 +56,7 @@ public final class RecordingProxy: Sendable {
   public var sent: [[UInt8]] { state.withLock { $0.connections.map(\.sent) } }
 
   private func serve(_ client: CInt) {
-    let server = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+    let server = tcpSocket()
     let isConnected = loopback(target, connect, server) == 0
     let number = state.withLock { state in
       state.connections.append(([], []))

@@ -19,11 +19,17 @@ public final class TestClient: Sendable {
   ) throws {
     let heard = Heard()
     self.heard = heard
+    // A busy machine may need longer for a handshake than a device waits for one.
+    var configuration = configuration
+    configuration.connectDeadline_ms = max(configuration.connectDeadline_ms, 300_000)
     let tls = try LibraryClientContext(
       chain: [credential.certificate], key: credential.key, authorities: [authority ?? world.brokerAuthority.certificate], server: server,
       clock: world.clock)
     mqtt = try MQTTClient(configuration, tls: tls) { event in heard.events.withLock { $0.append(event) } }
   }
+
+  /// Whether its thread has ended; the deadline is for a machine that is very busy.
+  public func closeAndWait() -> Bool { mqtt.closeAndWait(deadline_ms: 120_000) }
 
   public func connect(_ port: UInt16) { mqtt.connect(to: NetworkAddress(ipv4: 0x7f00_0001), port: port) }
 

@@ -148,6 +148,22 @@ import Testing
     } catch { return error.code }
   }
 
+  /// A child between `fork` and `exec` has a copy of each descriptor; the lock must not last as long as that.
+  @Test func theLockEndsWithTheVault() throws {
+    let vault = try open(mayCreate: true)
+    let file = Array((path + "/device.vault").utf8)
+    let number = (0..<8_192 as Range<CInt>).first { number in
+      var place = [CChar](repeating: 0, count: 4_096)
+      let length = readlink("/proc/self/fd/\(number)", &place, place.count)
+      return length > 0 && place.prefix(length).map { UInt8(bitPattern: $0) } == file
+    }
+    let copy = dup(try #require(number))
+    try #require(copy >= 0)
+    defer { close(copy) }
+    try vault.close()
+    #expect(refusal() == nil)
+  }
+
   @Test func itKeepsWhatItIsGiven() throws {
     var vault = try open(mayCreate: true)
     for number in 0..<50 { try vault.append(Kinds.history, "entry \(number)") }

@@ -59,7 +59,14 @@ private final class PosixVaultFile: VaultFile {
     self.path = path
   }
 
-  deinit { close(number) }
+  /// The lock ends with this, and not with the last copy of its descriptor: a program that is being started at this moment has one until its `exec`.
+  deinit {
+    var lock = flock()
+    lock.l_type = Int16(F_UNLCK)
+    lock.l_whence = Int16(SEEK_SET)
+    _ = fcntl(number, F_OFD_SETLK, &lock)
+    close(number)
+  }
 
   private func failure(_ call: String, _ error: CInt = errno) -> SystemCallError { SystemCallError(call, number: error, subject: path) }
 

@@ -1,10 +1,10 @@
 """A campaign of power cuts: a load runs and is recorded, and what a cut would have left at any instant of it is booted and looked at.
 
-Three things are recorded while the machine works: each write to its disk and each flush, in their order (`cutdisk.py`); each state of its memory
-beside the disk: the TPM's, and UEFI's variables where the machine has them; each state of the operator's folder; the last two with the length that the
-record of the disk had just then. QEMU answers the guest once a write is in the record, and swtpm once its file was replaced. So the record up to some
-entry and the state beside it at that length are what a cut at that instant leaves, but for what was not flushed: any part of that may be lost. What the
-device had acknowledged up to that length must be there.
+Three things are recorded while the machine works: each write to its disk and each flush, in their order (`cutdisk.py`); each state of its
+memory beside the disk: the TPM's, and UEFI's variables where the machine has them; each state of the operator's folder; the last two with the
+length that the record of the disk had just then. QEMU answers the guest once a write is in the record, and swtpm once its file was replaced. So
+the record up to some entry and the state beside it at that length are what a cut at that instant leaves, but for what was not flushed: any part of
+that may be lost. What the device had acknowledged up to that length must be there.
 
 One run of the load gives many cuts. HAECHI_CUT_JOBS=N looks at N of them at a time.
 """

@@ -105,13 +105,15 @@ final class LinuxStorage: Storage {
     /// - Throws: `storage-locked`, naming what would not match.
     func forecast(for seal: [UInt8]) throws(BoardError) {
       guard let next = SealAuthority(decoding: seal) else {
-        throw BoardError(code: BoardError.lockedCode, reason: "the other firmware does not say what may open its disk keys: it was not made by this project's tools")
+        throw BoardError(code: BoardError.lockedCode, reason: "the other firmware does not say what may open its disk keys: it was not made as this one")
       }
       guard let device = TPM2RootOfTrust.device, let parts = try find() else {
         throw BoardError(code: "storage-not-there", reason: "there is no storage on this machine that a TPM has sealed")
       }
       let vault = try makeVault(device)
-      guard case .made(.tpm2, let blob, _) = try KeyArea.find(parts.ident, root: vault) else { throw IdentStore.damage("the partition ident has no sealed key") }
+      guard case .made(.tpm2, let blob, _) = try KeyArea.find(parts.ident, root: vault) else {
+        throw IdentStore.damage("the partition ident has no sealed key")
+      }
       try vault.forecast(blob, under: next)
       let content = try IdentStore.open(parts.ident, root: vault).content
       guard let cipher = VolumeCipher(rawValue: content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }

@@ -1,9 +1,10 @@
 """A campaign of power cuts: a load runs and is recorded, and what a cut would have left at any instant of it is booted and looked at.
 
-Three things are recorded while the machine works: each write to its disk and each flush, in their order (`cutdisk.py`); each state of its TPM's
-memory; each state of the operator's folder; the last two with the length that the record of the disk had just then. QEMU answers the guest once a
-write is in the record, and swtpm once its file was replaced. So the record up to some entry and the TPM's state at that length are what a cut at that
-instant leaves, but for what was not flushed: any part of that may be lost. What the device had acknowledged up to that length must be there.
+Three things are recorded while the machine works: each write to its disk and each flush, in their order (`cutdisk.py`); each state of its
+memory beside the disk: the TPM's, and UEFI's variables where the machine has them; each state of the operator's folder; the last two with the
+length that the record of the disk had just then. QEMU answers the guest once a write is in the record, and swtpm once its file was replaced. So
+the record up to some entry and the state beside it at that length are what a cut at that instant leaves, but for what was not flushed: any part of
+that may be lost. What the device had acknowledged up to that length must be there.
 
 One run of the load gives many cuts. HAECHI_CUT_JOBS=N looks at N of them at a time.
 """
@@ -13,20 +14,31 @@ import random
 import shutil
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cutdisk import Entry, entries, rebuild, unflushed
+from cutdisk import Entry, entries, rebuild, rebuild_flash, unflushed
 from machine import copy_device
 from owner import Owner
 
 TPM_MEMORY = Path("tpm/tpm2-00.permall")
 POLL_S, DESK_EVERY = 0.002, 10
 # An instant counts more, the more writes wait for a flush, up to so many. It counts as much again right after something was acknowledged, and about a
-# change of the TPM's, however short that is.
-MOST_WORTH, TPM_NEAR = 20, 3
+# change beside the disk, however short that is.
+MOST_WORTH, NEAR = 20, 3
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a device keeps beside its disk."""
+
+    # Its memory; None before there is any.
+    tpm: bytes | None
+    # Of UEFI's variables: how long the record of the writes to them is.
+    variables: int
 
 
 @dataclass
@@ -45,15 +57,24 @@ class Recording:
     device: Path
     owner: Owner
     log: Path
-    tpm: list[Span] = field(default_factory=list)
+    beside: list[Span] = field(default_factory=list)
     desks: list[Span] = field(default_factory=list)
     acknowledged: list[tuple[int, str, object]] = field(default_factory=list)
     # Where the load begins; before it the device boots.
     began: int = 0
     entries: list[Entry] = field(default_factory=list)
+    variables: list[Entry] = field(default_factory=list)
+
+    @property
+    def log_of_variables(self) -> Path:
+        return self.log.with_name(self.log.name + ".variables")
 
     def length(self) -> int:
-        return self.log.stat().st_size if self.log.exists() else 0
+        return size(self.log)
+
+    def look_beside(self) -> Beside:
+        tpm = self.device / TPM_MEMORY
+        return Beside(tpm.read_bytes() if tpm.exists() else None, size(self.log_of_variables))
 
     def note(self, kind: str, value: object, length: int | None = None):
         """The device has acknowledged this: what is in the log by now, or was up to this length, holds it."""
@@ -65,7 +86,7 @@ class Recording:
     def watch(self, ended: threading.Event):
         turn = 0
         while not ended.is_set():
-            self.look(self.tpm, (self.device / TPM_MEMORY).read_bytes)
+            self.look(self.beside, self.look_beside)
             if turn % DESK_EVERY == 0:
                 self.look(self.desks, self.owner.files)
             turn += 1
@@ -82,6 +103,10 @@ class Recording:
             spans.append(Span(before, before, state))
 
 
+def size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
 @dataclass
 class Cut:
     """One instant of a recording, and the device as it is found then."""
@@ -90,7 +115,7 @@ class Cut:
     number: int
     # How many entries of the log there are.
     count: int
-    tpm: bytes
+    beside: Beside
     # Decides what is lost.
     seed: str
     device: Path
@@ -99,7 +124,7 @@ class Cut:
 
     @property
     def length(self) -> int:
-        return self.recording.entries[self.count - 1].end
+        return self.recording.entries[self.count - 1].end if self.count else 0
 
     def __str__(self) -> str:
         found = f"{self.lost} of {self.pending} unflushed writes lost, seed {self.seed}, the device is in {self.device}"
@@ -108,8 +133,12 @@ class Cut:
     def make(self, original: Path):
         """The device as it was before the load, and what the recording says that it became."""
         copy_device(original, self.device)
-        self.pending, self.lost = rebuild(self.device / "disk.img", self.recording.entries[: self.count], random.Random(self.seed))
-        (self.device / TPM_MEMORY).write_bytes(self.tpm)
+        dice = random.Random(self.seed)
+        self.pending, self.lost = rebuild(self.device / "disk.img", self.recording.entries[: self.count], dice)
+        rebuild_flash(self.device / "vars.fd", [entry for entry in self.recording.variables if entry.end <= self.beside.variables], dice)
+        if self.beside.tpm is not None:
+            (self.device / TPM_MEMORY).parent.mkdir(exist_ok=True)
+            (self.device / TPM_MEMORY).write_bytes(self.beside.tpm)
 
     def acknowledged(self, kind: str) -> object | None:
         """The last that was acknowledged of this kind."""
@@ -149,22 +178,24 @@ def record(original: Path, owner: Owner, folder: Path, act, options: dict) -> Re
             watcher.join()
         machine.cut_power()
     run.entries = entries(run.log)
+    run.variables = entries(run.log_of_variables) if run.log_of_variables.exists() else []
     return run
 
 
-def instants(run: Recording) -> tuple[list[tuple[int, bytes]], list[float]]:
-    """Each state that the load went through, as entries of the log and the TPM's memory, and how much it is worth to cut there."""
+def instants(run: Recording) -> tuple[list[tuple[int, Beside]], list[float]]:
+    """Each state that the load went through, as entries of the log and what there was beside it, and how much it is worth to cut there."""
     found, worth = [], []
-    waiting, ends = unflushed(run.entries), [entry.end for entry in run.entries]
+    waiting, ends = [0, *unflushed(run.entries)], [entry.end for entry in run.entries]
     # The first instants at which something had been acknowledged.
     fresh = {sum(end < length for end in ends) + 1 for length, _, _ in run.acknowledged}
-    changes = [sum(end <= span.first for end in ends) for span in run.tpm[1:]]
-    for span in run.tpm:
-        for count in range(1, len(ends) + 1):
-            if max(span.first, run.began) <= ends[count - 1] <= span.last:
-                found.append((count, span.state))
-                is_near = any(abs(change - count) <= TPM_NEAR for change in changes)
-                worth.append(1 + min(waiting[count - 1], MOST_WORTH) + MOST_WORTH * (is_near + (count in fresh)))
+    changes = [bisect_right(ends, span.first) for span in run.beside[1:]]
+    for span in run.beside:
+        if span.last < run.began:
+            continue
+        for count in range(bisect_right(ends, max(span.first, run.began)), bisect_right(ends, span.last) + 1):
+            found.append((count, span.state))
+            is_near = any(abs(change - count) <= NEAR for change in changes)
+            worth.append(1 + min(waiting[count], MOST_WORTH) + MOST_WORTH * (is_near + (count in fresh)))
     return found, worth
 
 
@@ -201,7 +232,7 @@ def campaign(original: Path, owner: Owner, tmp_path: Path, dice: random.Random, 
                 Cut(run, number, count, state, str(dice.getrandbits(32)), tmp_path / f"cut-{number}")
                 for number, (count, state) in enumerate(chosen, told["cuts"])
             ]
-            told.update(runs=1, instants=len(found), states_of_the_tpm=len({state for _, state in found}))
+            told.update(runs=1, instants=len(found), states_beside_the_disk=len({state for _, state in found}))
             looked_at = [pool.submit(look_at, cut, original, check, options) for cut in wanted]
             try:
                 for cut, end in zip(wanted, looked_at, strict=True):

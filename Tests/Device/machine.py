@@ -1,6 +1,7 @@
 """A booted image as an evaluator meets it: a network port, a serial line, a disk, a power switch."""
 
 import errno
+import hashlib
 import itertools
 import json
 import os
@@ -42,6 +43,11 @@ def copy_device(device: Path, to: Path) -> Path:
     """A copy of a device's disk, variables and TPM, holes and all."""
     subprocess.run(["cp", "-a", "--sparse=always", str(device), str(to)], check=True)
     return to
+
+
+def install(device: Path, image: Path):
+    """The device has the firmware of this image from now on, also where it was not made from it."""
+    (device / "made-from").write_text(hashlib.sha256((image / "manifest.json").read_bytes()).hexdigest())
 
 
 class Machine:

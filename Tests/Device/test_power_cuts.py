@@ -5,12 +5,12 @@ import time
 
 import pytest
 from campaign import campaign
-from machine import Machine, copy_device
+from machine import ROOT, Machine, copy_device, install
 from owner import Owner
 
-CUTS = 4
+CUTS, FEW_CUTS = 4, 2
 # On demand: 200 in the life cycle, 1,000 under write load.
-CLAIM_CUTS, RENEWAL_CUTS, WRITING_CUTS = 100, 100, 1000
+CLAIM_CUTS, RENEWAL_CUTS, WRITING_CUTS, FIRST_START_CUTS = 100, 100, 1000, 60
 CUTS_A_RUN = 40
 # What one run of a load does.
 RENEWALS, TURNS = 5, 6
@@ -55,6 +55,26 @@ def export_audit(owner: Owner) -> dict:
     file.unlink(missing_ok=True)
     owner.run("audit", "export", str(file))
     return owner.json("audit", "verify", str(file), "--owner-key")
+
+
+def test_a_first_start_that_is_cut_is_made_up_for_by_the_next(tmp_path, dice, torture):
+    """With UEFI, which fills its variables then; the device makes its partition, its keys and the counters of its TPM."""
+    device, image = tmp_path / "new", ROOT / "Images/out/qemu-virt-release"
+    device.mkdir()
+    for name in ("disk.img", "vars.fd"):
+        copy_device(image / name, device / name)
+    install(device, image)
+
+    def check(owner, machine, cut):
+        assert owner.station_info()["lifeCycleState"] == "blank"
+        owner.provision_and_claim()
+        status = owner.json("status")
+        assert status["storage"] == {"state": "open", "cipher": "aes-xts-plain64", "rootOfTrust": "tpm2"}
+        return f"the TPM with {len(cut.beside.tpm or b'')} bytes"
+
+    owner = Owner(Machine("release"))
+    ends = campaign(device, owner, tmp_path, dice, FIRST_START_CUTS if torture else FEW_CUTS, CUTS_A_RUN, None, check, boot="uefi")
+    assert not torture or len(ends) > 1, ends
 
 
 def test_a_claim_that_is_cut_leaves_a_device_that_is_claimed_or_can_be(provisioned, tmp_path, dice, torture):

@@ -1,13 +1,12 @@
 """Which firmware a disk opens for, and which copies of it: the next firmware, and none that is older, foreign or started in another way."""
 
-import hashlib
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
 from campaign import campaign
-from machine import ROOT, Machine, copy_device
+from machine import ROOT, Machine, copy_device, install
 from owner import Owner
 from partition import graft
 
@@ -35,11 +34,6 @@ def original(tmp_path_factory):
         machine.qmp("quit")
         machine.process.wait(30)
     return device, owner
-
-
-def install(device: Path, image: Path):
-    """The device gets the firmware of an image that it was not made from."""
-    (device / "made-from").write_text(hashlib.sha256((image / "manifest.json").read_bytes()).hexdigest())
 
 
 def start(owner: Owner, device: Path, image: Path = RELEASE, **options) -> Machine:
@@ -82,7 +76,7 @@ def test_a_cut_in_the_next_firmwares_first_start_loses_nothing(original, later, 
 
     def check(owner, machine, cut):
         assert is_whole(owner)
-        return f"the TPM in state {[span.state for span in cut.recording.tpm].index(cut.tpm)}"
+        return f"the TPM in state {[span.state for span in cut.recording.beside].index(cut.beside)}"
 
     cuts = CUTS_OF_TORTURE if torture else CUTS
     ends = campaign(device, original[1], tmp_path, dice, cuts, cuts, None, check, image=later)

@@ -67,6 +67,44 @@
         #expect(machine.names(machine.state) == [])
       }
 
+      /// What is foretold of other firmware is what happens, and nothing is changed by asking.
+      @Test func itIsKnownBeforehandWhetherOtherFirmwareWillOpenIt() throws {
+        #expect(machine.open().state == .open)
+        func seal(_ firmware: StorageMachine.Firmware) throws -> [UInt8] {
+          try AtomicFile.readSmall(SealAuthority.path + firmware.rawValue, maximum_bytes: SealAuthority.maximum_bytes)
+        }
+        func refusal(_ seal: [UInt8], asked by: StorageMachine.Firmware = .first) -> String {
+          do throws(BoardError) {
+            try machine.storage(by).forecast(for: seal)
+            return ""
+          } catch {
+            return error.reason
+          }
+        }
+        #expect(try refusal(seal(.first)) == "")
+        #expect(try refusal(seal(.second)) == "")
+        #expect(try refusal(seal(.other)).contains("the firmware of another maker or variant"))
+        #expect(try refusal(seal(.uefi)).hasPrefix("PCR 7 is 00000000"))
+        #expect(refusal([]).contains("does not say what may open its disk keys"))
+        // Signatures that are none, in a file that is whole otherwise.
+        var forged = try seal(.second)
+        for place in (forged.count - 256)..<forged.count { forged[place] ^= 1 }
+        for place in (forged.count - 512)..<(forged.count - 256) { forged[place] ^= 1 }
+        #expect(refusal(forged).contains("TPM2_VerifySignature failed"))
+        for firmware in [StorageMachine.Firmware.other, .uefi] {
+          try machine.powerCycle()
+          #expect(machine.open(firmware).state == .locked)
+        }
+        for _ in 0..<2 {
+          try machine.powerCycle()
+          #expect(machine.open(.second).state == .open)
+        }
+        #expect(try refusal(seal(.first), asked: .second).contains("asks for security epoch 2, and this is an older firmware"))
+        #expect(try refusal(seal(.second), asked: .second) == "")
+        try machine.powerCycle()
+        #expect(machine.open(.first).state == .locked)
+      }
+
       /// Both keys lie there twice, and the counter has not risen: the earlier firmware goes on, and the later one does it once more.
       @Test func sealingAnewThatWasCutOffIsDoneAgain() throws {
         let epoch = machine.open().identityEpoch

@@ -108,9 +108,10 @@ import Testing
     let folder = try TemporaryFolder()
     let path = folder.path + "/ledger.csv"
     var first: Ledger? = try open(path)
-    let named = try #require(try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap(CInt.init).first {
-      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path
-    })
+    let named = try #require(
+      try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap(CInt.init).first {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path
+      })
     let copy = dup(named)
     try #require(copy >= 0)
     defer { close(copy) }

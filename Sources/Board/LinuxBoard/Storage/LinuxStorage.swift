@@ -98,6 +98,31 @@ final class LinuxStorage: Storage {
     try store.commit(content)
   }
 
+  #if HAECHI_DEVICE_LIBRARIES
+    /// Whether other firmware will open both keys, if this machine is started with it and is otherwise as it is: to be asked before it is put in place.
+    ///
+    /// - Parameter seal: the other firmware's file at `SealAuthority.path`.
+    /// - Throws: `storage-locked`, naming what would not match.
+    func forecast(for seal: [UInt8]) throws(BoardError) {
+      guard let next = SealAuthority(decoding: seal) else {
+        throw BoardError(code: BoardError.lockedCode, reason: "the other firmware does not say what may open its disk keys: it was not made as this one")
+      }
+      guard let device = TPM2RootOfTrust.device, let parts = try find() else {
+        throw BoardError(code: "storage-not-there", reason: "there is no storage on this machine that a TPM has sealed")
+      }
+      let vault = try makeVault(device)
+      guard case .made(.tpm2, let blob, _) = try KeyArea.find(parts.ident, root: vault) else {
+        throw IdentStore.damage("the partition ident has no sealed key")
+      }
+      try vault.forecast(blob, under: next)
+      let content = try IdentStore.open(parts.ident, root: vault).content
+      guard let cipher = VolumeCipher(rawValue: content.dataCipher) else { throw IdentStore.damage("the partition data has a cipher that is unknown") }
+      let volume = try LUKSVolume(parts.data)
+      try volume.load(cipher)
+      try vault.forecast(try volume.keptBlob(root: vault).blob, under: next)
+    }
+  #endif
+
   func wipe() throws(BoardError) {
     let (parts, root) = try require()
     try wipe(parts, root, made: try IdentStore.open(parts.ident, root: root).content.dataEpoch)

@@ -10,9 +10,9 @@
   /// the identity epoch at its value, and PCR 15 untouched in this boot.
   final class TPM2Vault: SealingRootOfTrust {
     let kind = RootOfTrustFacts.Kind.tpm2
-    private let tpm: TPM2
-    private let storageKey: ESYS_TR
-    private let session: ESYS_TR
+    let tpm: TPM2
+    let storageKey: ESYS_TR
+    let session: ESYS_TR
     /// For commands that have no parameter to encrypt; it still authenticates the answers.
     private let counting: ESYS_TR
     private let registers: SealRegisters
@@ -116,7 +116,7 @@
         throw BoardError(code: "root-of-trust-failed", reason: "a secret of \(secret.count) bytes: a TPM seals at most \(haechi_tpm_secret_maximum)")
       }
       let demand = try authority.demand(in: state)
-      var policy = try policyDigest(binding, demand, count)
+      var policy = try policyDigest(SealedBlob(binding: binding, demand: demand, count: count, object: []), authority)
       var template = TPM2B_PUBLIC()
       haechi_tpm_sealed_object(&template, &policy)
       var sensitive = TPM2B_SENSITIVE_CREATE()
@@ -148,11 +148,11 @@
       defer { tpm.flush(object) }
       let policy = try tpm.startSession(haechi_tpm_policy_session, salt: storageKey, encrypts: haechi_tpm_session_encrypts_response)
       defer { tpm.flush(policy) }
-      try satisfy(blob.binding, blob.demand, blob.count, in: policy)
+      try satisfy(blob, authority, in: policy)
       var data: UnsafeMutablePointer<TPM2B_SENSITIVE_DATA>?
       let unsealed = Esys_Unseal(tpm.context, object, policy, none, none, &data)
       if haechi_tpm_response_code(unsealed) == haechi_tpm_rc_policy_fail {
-        throw BoardError(code: BoardError.lockedCode, reason: "the key was sealed with another policy than the one that stands beside it")
+        throw Self.otherPolicy
       }
       try tpm.check(unsealed, "TPM2_Unseal")
       defer {
@@ -171,23 +171,23 @@
 
     // MARK: Policy
 
-    private func policyDigest(_ binding: SealBinding, _ demand: SealDemand, _ count: UInt64) throws(BoardError) -> TPM2B_DIGEST {
+    /// The policy of a key with the binding, demand and count of `blob`, where `authority` is the firmware's that opens it.
+    func policyDigest(_ blob: SealedBlob, _ authority: SealAuthority) throws(BoardError) -> TPM2B_DIGEST {
       let trial = try tpm.startTrial()
       defer { tpm.flush(trial) }
-      try satisfy(binding, demand, count, in: trial)
+      try satisfy(blob, authority, in: trial)
       return try tpm.policyDigest(of: trial)
     }
 
     /// Makes the assertions of a policy, in one order: TPM2_PolicyAuthorize takes the place of all that was asserted before it.
-    private func satisfy(_ binding: SealBinding, _ demand: SealDemand, _ count: UInt64, in policy: ESYS_TR) throws(BoardError) {
+    private func satisfy(_ blob: SealedBlob, _ authority: SealAuthority, in policy: ESYS_TR) throws(BoardError) {
       try tpm.assert([registers.firmware, registers.epoch], in: policy)
       try tpm.assertAuthorised(
-        authority.policy(in: state, registers: registers), reference: demand.reference(registers), signature: try authority.signature(for: demand, in: state),
-        modulus: authority.modulus, in: policy)
-      try assert(
-        .securityEpoch, count, in: policy, otherwise: "the key was sealed before a firmware of a later security epoch ran here: it is an older copy")
-      guard case .dataKey(let epoch) = binding else { return }
-      try assert(.identityEpoch, epoch, in: policy, otherwise: "the key was sealed for an identity epoch that has passed: the device was wiped since")
+        authority.policy(in: state, registers: registers), reference: blob.demand.reference(registers),
+        signature: try authority.signature(for: blob.demand, in: state), modulus: authority.modulus, in: policy)
+      try assert(.securityEpoch, blob.count, in: policy, otherwise: Self.olderCopy)
+      guard case .dataKey(let epoch) = blob.binding else { return }
+      try assert(.identityEpoch, epoch, in: policy, otherwise: Self.wipedSince)
       let untouched = [UInt8](repeating: 0, count: SealAuthority.register_bytes)
       let result = tpm.tryAsserting([registers.phase], values: RecordCipher.digest(untouched), in: policy)
       if haechi_tpm_response_code(result) == haechi_tpm_rc_value {
@@ -195,6 +195,10 @@
       }
       try tpm.check(result, "TPM2_PolicyPCR")
     }
+
+    static let olderCopy = "the key was sealed before a firmware of a later security epoch ran here: it is an older copy"
+    static let wipedSince = "the key was sealed for an identity epoch that has passed: the device was wiped since"
+    static let otherPolicy = BoardError(code: BoardError.lockedCode, reason: "the key was sealed with another policy than the one that stands beside it")
 
     private func assert(_ counter: RootOfTrustCounter, _ value: UInt64, in policy: ESYS_TR, otherwise reason: String) throws(BoardError) {
       guard let handle = try tpm.counter(at: Self.index(of: counter)) else { throw TPM2.otherTPM }

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from campaign import campaign
-from machine import ROOT, Machine, copy_device, install
+from machine import ROOT, Machine, copy_device, install, wait_for
 from owner import Owner
 
 CUTS, FEW_CUTS = 4, 2
@@ -141,13 +141,12 @@ def test_what_was_acknowledged_under_write_load_is_there(owned, tmp_path, dice, 
     def act(owner, recording):
         identity = owner.json("info")["deviceId"]
 
-        def order(kind: str, *command: str):
-            """Returns what the device shows then."""
+        def order(kind: str, is_right, *command: str):
             owner.run(*command)
             length = recording.length()
-            value = shown(owner)[kind]
-            recording.note(kind, value, length)
-            return value
+            # Multicast DNS begins and ends a moment after its order was answered.
+            shows = f"the device to show the {kind} that were ordered"
+            recording.note(kind, wait_for(shows, lambda: [value] if is_right(value := shown(owner)[kind]) else None)[0], length)
 
         def note_audit():
             recording.note("audit", (owner.home / f"audit/{identity}.json").read_bytes())
@@ -159,16 +158,19 @@ def test_what_was_acknowledged_under_write_load_is_there(owned, tmp_path, dice, 
             name, host, port = f"member-{turn}", f"broker-{turn}.example", (443, 8883)[turn % 2]
             scope = ["readings:humidity", "readings:temperature"][: 1 + turn % 2]
             owner.run("member", "add", name, "--role", "viewer")
-            assert order("revocations", "member", "revoke", name)[0] > turn
+            order("revocations", lambda value, turn=turn: value[0] > turn, "member", "revoke", name)
             bind = ("cloud", "bind", "--broker", f"{host}:{port}", "--authority", str(owner.authority))
-            assert order("cloud", *bind) == (host, port)
+            order("cloud", (host, port).__eq__, *bind)
             approve = ("peer", "approve", identity, PEER, *(word for one in scope for word in ("--scope", one)))
-            assert order("peers", *approve) == [(PEER, "approved", scope)]
-            assert order("discovery", "discovery", "off" if turn % 2 else "on") == (turn % 2 == 0)
+            order("peers", [(PEER, "approved", scope)].__eq__, *approve)
+            is_on = turn % 2 == 0
+            order("discovery", is_on.__eq__, "discovery", "on" if is_on else "off")
             assert export_audit(owner)["findings"] == []
             note_audit()
 
     def check(owner, machine, cut):
+        # Multicast DNS begins a moment after the device serves.
+        wait_for("multicast DNS", lambda: shown(owner)["discovery"] in cut.possible("discovery"), 30)
         found, ahead = shown(owner), 0
         for kind, value in found.items():
             assert value in cut.possible(kind), f"{kind} is {value}, not one of {cut.possible(kind)}"

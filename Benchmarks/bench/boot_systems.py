@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 from . import build
@@ -22,6 +22,8 @@ from machine import Machine  # noqa: E402 - the booted image of Tests/Device
 HAECHI, GO, FLOOR, DEBIAN = "Haechi", "Go", "floor (C)", "Debian, nginx"
 CACHE = Path(os.environ.get("HAECHI_CACHE") or Path.home() / ".cache/haechi")
 VARIANTS = ("release", "debug")
+# Its whole start, in emulation.
+DEBIAN_PATIENCE_S = 1200
 NOTE_SIZE = "Debian: kernel and initrd, packed, and the files of its root as they lie on the disk."
 
 
@@ -151,13 +153,15 @@ def debian_memory(system):
     command = ("qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a53", "-m", str(system.memory_mib), "-nodefaults", "-display", "none")
     command += ("-kernel", str(system.kernels["release"]), *system.extra, "-serial", "stdio", "-nic", "user,model=virtio-net-pci")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as machine:
-        text, end = "", time.monotonic() + 1200
+        text, end = "", threading.Timer(DEBIAN_PATIENCE_S, machine.terminate)
+        end.start()
         try:
             while "end-figures" not in text:
                 line = machine.stdout.readline()
-                if not line or time.monotonic() > end:
-                    raise LabError("Debian did not say what memory it uses")
+                if not line:
+                    raise LabError(f"Debian did not say within {DEBIAN_PATIENCE_S} s what memory it uses; its last words: {text[-1000:]}")
                 text += line.replace("\r", "")
         finally:
+            end.cancel()
             machine.terminate()
         return text.partition("begin-figures")[2]

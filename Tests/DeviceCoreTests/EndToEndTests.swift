@@ -261,7 +261,7 @@ import Testing
   }
 
   @Test func aSilentSupervisorIsNoHang() async throws {
-    let runtime = try await TestRuntime(maker: maker)
+    let runtime = try await TestRuntime(maker: maker, supervisorAnswer_ms: 2_000)
     try await provision(runtime)
     try await claim(runtime)
     let admin = try await connect(runtime, try person(.admin), trust: ownerTrust)

@@ -51,8 +51,8 @@ final class TestRuntime: Sendable {
   }
 
   init(
-    maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = .patient, identity: TestFolder = TestFolder(),
-    folder: TestFolder = TestFolder(), chip: TestChip? = nil
+    maker: Maker, product: any Product = BenchProduct(), limits: ConnectionLimits = .patient, supervisorAnswer_ms: Int64 = 120_000,
+    identity: TestFolder = TestFolder(), folder: TestFolder = TestFolder(), chip: TestChip? = nil
   ) async throws {
     self.identity = identity
     self.folder = folder
@@ -64,6 +64,7 @@ final class TestRuntime: Sendable {
       identityFolder: identity.path, stateFolder: folder.path, makerCertificate: maker.authority.der, host: "127.0.0.1", port: 0,
       hardwareModel: "virtual", firmwareVersion: "0.0.1", variant: "host", clockFloor_s: testClock.floor_s, onListening: { _, port in portBox.set(port) })
     configuration.connectionLimits = limits
+    configuration.supervisorAnswer_ms = supervisorAnswer_ms
     serving = Task { await supervisor.serve() }
     try await supervisor.introduce()
     let final = configuration

@@ -58,6 +58,7 @@ final class TestDevice: Sendable {
       clockFloor_s: clockFloor_s, onListening: { _, port in announce.yield(port) })
     // A busy machine may need longer for a handshake than a device waits for one.
     configuration.connectionLimits.handshakeDeadline_ms = 120_000
+    configuration.supervisorAnswer_ms = 120_000
     let final = configuration
     let link = ends[1]
     let running = Task.detached {

@@ -69,7 +69,8 @@ struct Runtime {
     let grades = GradeHolder()
     let inbox = Inbox(hub: hub, grades: grades)
     let supervisor = try await SupervisorClient.start(
-      descriptor: link, on: group.next(), log: log, receive: inbox.receive, closed: { inbox.finish(.supervisorGone) })
+      descriptor: link, on: group.next(), log: log, answerDeadline_ms: configuration.supervisorAnswer_ms, receive: inbox.receive,
+      closed: { inbox.finish(.supervisorGone) })
     log.mirror { level, source, text in
       guard let source = ShortName(source) else { return }
       supervisor.sendLog(level, source: source, text)

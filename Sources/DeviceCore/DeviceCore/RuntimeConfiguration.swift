@@ -25,6 +25,8 @@ public struct RuntimeConfiguration: Sendable {
   public var notes: [String]
   /// What the API and the listener hold and wait for.
   public var connectionLimits = ConnectionLimits()
+  /// The supervisor answers from memory or by one ioctl; after this long it is taken for silent.
+  public var supervisorAnswer_ms: Int64 = 2_000
   /// The audit log's folder, which it can only read; nil where there is none.
   public var auditFolder: String?
   /// TCP ports that a broker may be bound at, as the sandbox allows them; nil where there is no such bound.

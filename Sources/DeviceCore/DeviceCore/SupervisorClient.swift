@@ -25,8 +25,6 @@ struct SupervisorError: HaechiError {
 /// Packets come in by an event loop. They go out by send(2) and not by the channel, whose writev(2) would merge several into one packet.
 /// No call waits: a packet that does not fit is not sent, and the caller hears so.
 final class SupervisorClient: Sendable {
-  /// The supervisor answers from memory or by one ioctl; after this long it is taken for silent.
-  static let answerDeadline_ms: Int64 = 2_000
   /// A worker of the supervisor's checks three signatures, and another one makes durable what the owner said: at most 5 s each, and one that runs
   /// already is waited for.
   static let statementDeadline_ms: Int64 = 16_000
@@ -50,20 +48,23 @@ final class SupervisorClient: Sendable {
   private let sending: SendingDescriptor
   private let eventLoop: any EventLoop
   private let channel: any Channel
+  private let answerDeadline_ms: Int64
 
-  private init(sending: SendingDescriptor, eventLoop: any EventLoop, channel: any Channel) {
+  private init(sending: SendingDescriptor, eventLoop: any EventLoop, channel: any Channel, answerDeadline_ms: Int64) {
     self.sending = sending
     self.eventLoop = eventLoop
     self.channel = channel
+    self.answerDeadline_ms = answerDeadline_ms
   }
 
   /// Takes over `descriptor` and starts to listen.
   ///
   /// - Parameters:
+  ///   - answerDeadline_ms: how long a request waits that names no deadline of its own.
   ///   - receive: called on the event loop for each message but answers, in order. It must not wait.
   ///   - closed: called once when the supervisor is gone.
   static func start(
-    descriptor: CInt, on eventLoop: any EventLoop, log: DeviceLog, receive: @escaping @Sendable (SupervisorMessage) -> Void,
+    descriptor: CInt, on eventLoop: any EventLoop, log: DeviceLog, answerDeadline_ms: Int64, receive: @escaping @Sendable (SupervisorMessage) -> Void,
     closed: @escaping @Sendable () -> Void
   ) async throws -> SupervisorClient {
     let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
@@ -87,7 +88,7 @@ final class SupervisorClient: Sendable {
     } catch {
       throw SupervisorError(code: "link-failed", reason: "the link to the supervisor cannot be listened to", cause: error)
     }
-    let client = SupervisorClient(sending: sending, eventLoop: eventLoop, channel: channel)
+    let client = SupervisorClient(sending: sending, eventLoop: eventLoop, channel: channel, answerDeadline_ms: answerDeadline_ms)
     handler.connect(
       receive: { message in
         switch message {
@@ -114,13 +115,14 @@ final class SupervisorClient: Sendable {
   @discardableResult
   func send(_ message: RuntimeMessage) -> Bool { sending.send(SupervisorPacket.encode(message)) }
 
-  /// Asks and waits for the answer, at most `deadline_ms`.
+  /// Asks and waits for the answer, at most `deadline_ms`; nil: as long as any.
   func request(
-    deadline_ms: Int64 = SupervisorClient.answerDeadline_ms, _ make: @Sendable (_ request: UInt32) -> RuntimeMessage
+    deadline_ms: Int64? = nil, _ make: @Sendable (_ request: UInt32) -> RuntimeMessage
   ) async throws(SupervisorError) -> RequestOutcome {
     guard state.withLockedValue({ $0.budget.take(now_ms: BootClock.now_ms()) }) else {
       throw SupervisorError(code: "link-busy", reason: "more than \(Int(PacketBudget.perSecond)) requests a second are not passed on; try again")
     }
+    let deadline_ms = deadline_ms ?? answerDeadline_ms
     let promise = eventLoop.makePromise(of: RequestOutcome.self)
     let number: UInt32? = state.withLockedValue { state in
       guard !state.isClosed, state.waiting.count < Self.maximumRequests else { return nil }

@@ -1,6 +1,7 @@
 """What is booted: each system's kernel with its initramfs, made here, and how its memory is asked for."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -38,8 +39,9 @@ class System:
     extra: tuple = ()
 
 
+@functools.cache
 def image(variant):
-    """The folder of Haechi's own image, whose board, disk and command line everyone gets."""
+    """The folder of Haechi's own image, whose board, disk and command line everyone gets; made once in a run."""
     folder = IMAGES / f"out/qemu-virt-{variant}"
     if not (build.reuses and (folder / "manifest.json").exists()):
         run(IMAGES / "make-image", "--variant", variant, "--board", "qemu-virt")

@@ -18,6 +18,12 @@ def swift(product):
     return PACKAGE / ".build" / "release" / product
 
 
+def operator():
+    """The operator's command line, where device tests have it (`Tests/Device/owner.py`)."""
+    if not reuses:
+        _run(["swift", "build", "--package-path", str(PACKAGE.parent), "--product", "haechi"])
+
+
 def for_callgrind(program, folder):
     """A copy of `program` in `folder` without debug information, which this machine's valgrind may be too old to read."""
     stripped = folder / program.name

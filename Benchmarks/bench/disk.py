@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import boot_systems
+from . import boot_systems, build
 from .boot_lab import ROOT, LabError
 from .boot_systems import HAECHI, Machine
 from .measurement import Measurement
@@ -32,6 +32,7 @@ def run(mode):
         for _ in range(machines):
             for (way, kind), values in measured(_serial(firmware)).items():
                 samples.setdefault(kind, {}).setdefault(NAMES[way], []).extend(values)
+    build.operator()
     wiped = {HAECHI: [_wipe() for _ in range(wipes)]}
     return [
         _rate("write", samples["write"]),

@@ -161,7 +161,7 @@ def debian_memory(system):
             while "end-figures" not in text:
                 line = machine.stdout.readline()
                 if not line:
-                    raise LabError(f"Debian did not say within {DEBIAN_PATIENCE_S} s what memory it uses; its last words: {text[-1000:]}")
+                    raise LabError(f"Debian ended, or had {DEBIAN_PATIENCE_S} s, and did not say what memory it uses; its last words: {text[-1000:]}")
                 text += line.replace("\r", "")
         finally:
             end.cancel()

@@ -61,10 +61,7 @@ private final class PosixVaultFile: VaultFile {
 
   /// The lock ends with this, and not with the last copy of its descriptor: a program that is being started at this moment has one until its `exec`.
   deinit {
-    var lock = flock()
-    lock.l_type = Int16(F_UNLCK)
-    lock.l_whence = Int16(SEEK_SET)
-    _ = fcntl(number, F_OFD_SETLK, &lock)
+    _ = set(F_UNLCK)
     close(number)
   }
 
@@ -78,11 +75,14 @@ private final class PosixVaultFile: VaultFile {
     guard status.st_mode & 0o077 == 0 else { throw failure("open", EACCES) }
   }
 
-  func lock() throws(SystemCallError) {
+  func lock() throws(SystemCallError) { guard set(F_WRLCK) else { throw failure("fcntl") } }
+
+  /// Locks or unlocks all of the file, at once or not at all.
+  private func set(_ type: CInt) -> Bool {
     var lock = flock()
-    lock.l_type = Int16(F_WRLCK)
+    lock.l_type = Int16(type)
     lock.l_whence = Int16(SEEK_SET)
-    guard fcntl(number, F_OFD_SETLK, &lock) == 0 else { throw failure("fcntl") }
+    return fcntl(number, F_OFD_SETLK, &lock) == 0
   }
 
   func size() throws(SystemCallError) -> Int {

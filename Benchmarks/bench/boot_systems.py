@@ -146,8 +146,7 @@ def haechi_memory():
     """/proc/meminfo of a booted debug image and the runtime's /proc/PID/status, asked in its rescue shell."""
     with Machine("debug", serial_on_stdio=True) as machine:
         machine.wait_until_it_listens(deadline_s=600)
-        found = machine.shell("cat /proc/meminfo; for p in /proc/[0-9]*; do grep -q haechi-runtime $p/comm && cat $p/status; done", 240)
-        return found.replace("\r", "")
+        return machine.shell("cat /proc/meminfo; for p in /proc/[0-9]*; do grep -q haechi-runtime $p/comm && cat $p/status; done", 240)
 
 
 def debian_memory(system):

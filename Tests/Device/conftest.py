@@ -1,5 +1,6 @@
 """What the black-box tests share. Images are made before pytest starts (`Tests/Device/run`)."""
 
+import contextlib
 import os
 import random
 import tempfile
@@ -65,16 +66,24 @@ def blank_device(request):
 
 
 @pytest.fixture(scope="module")
-def owned_device(request):
+def owned_device(owned_devices):
     """The same with an owner."""
-    if request.config.getoption("--virtual"):
-        with VirtualDevice(Owner.maker_certificate()) as device:
+    with owned_devices() as (device, owner):
+        yield device, owner
+
+
+@pytest.fixture(scope="session")
+def owned_devices(request):
+    """Makes such devices: each call gives another one, with its owner, for as long as it is wanted."""
+    is_virtual = request.config.getoption("--virtual")
+
+    @contextlib.contextmanager
+    def make():
+        with VirtualDevice(Owner.maker_certificate()) if is_virtual else Machine("release", mem=96) as device:
             device.wait_until_it_listens()
             yield device, Owner(device).provision_and_claim()
-    else:
-        with Machine("release", mem=96) as machine:
-            machine.wait_until_it_listens()
-            yield machine, Owner(machine).provision_and_claim()
+
+    return make
 
 
 @pytest.fixture(scope="module")

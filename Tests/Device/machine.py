@@ -1,5 +1,7 @@
 """A booted image as an evaluator meets it: a network port, a serial line, a disk, a power switch."""
 
+import base64
+import contextlib
 import errno
 import hashlib
 import itertools
@@ -169,22 +171,25 @@ class Machine:
                 time.sleep(0.05)
         return sent
 
-    def shell(self, command: str, deadline_s: float = 60) -> str:
-        """Runs one command in the debug image's rescue shell and returns what it printed.
+    def shell(self, command: str, deadline_s: float = 180) -> str:
+        """Runs one command in the debug image's rescue shell, once, and returns what it printed.
 
-        The device's log shares the line and can cut an answer in two: then the command is given again.
+        The log shares the line: the answer comes in one piece, in base 64 with its length, and is asked for again where something cut it in two.
         """
+        mark = f"m{time.monotonic_ns()}"
+        # What is typed is echoed, and holds no mark in angle brackets.
+        run = f'[ "$m" = {mark} ] || {{ r=$({{ {command}; }} 2>&1 | base64 -w 0); m={mark}; }}; echo "<$m:${{#r}}:$r>"\n'
+        answer = re.compile(f"<{mark}:(\\d+):([A-Za-z0-9+/=]*)>")
+        start = len(self.serial_text)
+
+        def whole() -> re.Match | None:
+            return next((found for found in answer.finditer(self.serial_text, start) if int(found[1]) == len(found[2])), None)
+
         for _ in range(3):
-            mark = f"m{time.monotonic_ns()}"
-            start = len(self.serial_text)
-            # The mark is split in what is typed, so that the echo of the typing is not taken for the answer.
-            self.type(f'echo {mark[:3]}""{mark[3:]}-b; {command}; echo {mark[:3]}""{mark[3:]}-e\n')
-            answer = re.compile(f"{mark}-b(.*){mark}-e", re.S)
-            try:
-                found = wait_for("the rescue shell", lambda pattern=answer, at=start: pattern.search(self.serial_text[at:]), deadline_s / 3)
-            except AssertionError:
-                continue
-            return found[1].replace("\r", "").strip("\n")
+            self.type(run)
+            with contextlib.suppress(AssertionError):
+                found = wait_for("the rescue shell", whole, deadline_s / 3)
+                return base64.b64decode(found[2]).decode(errors="replace").strip("\n")
         raise AssertionError(f"the rescue shell did not answer {command!r} in three attempts: {self.serial_text[-2000:]}")
 
     def press_button(self):
@@ -194,8 +199,8 @@ class Machine:
         (PL061 line 3), which QEMU presses for a tenth of a second.
         """
         if self.variant == "debug":
-            for pull in ("pull-up", "pull-down"):
-                self.shell(f"for f in {BUTTON}; do echo {pull} > $f; done")
+            # In one command: held for ten seconds it would mean something else.
+            self.shell(f"for f in {BUTTON}; do echo pull-up > $f; sleep 0.3; echo pull-down > $f; done")
         else:
             self.qmp("system_powerdown")
 

@@ -77,6 +77,8 @@ def configuration(folder, address, port, user):
         "log_type warning",
         "log_type notice",
         "log_type information",
+        # Who hears what, and from when on.
+        "log_type subscribe",
         # Started by root it would become a user that cannot read these files.
         f"user {user}",
     ]

@@ -15,7 +15,7 @@ import Testing
     folder = try TemporaryFolder()
     home = OperatorHome(path: folder.path + "/home")
     _ = try MakerFolder.make(home.makerFolder, home: home)
-    (patience.button_s, patience.restart_s, patience.poll_ms) = (5, 5, 20)
+    (patience.button_s, patience.restart_s, patience.poll_ms) = (1, 5, 20)
   }
 
   private func failure(_ device: TestDevice, remakes: Bool) async throws -> OperatorError? {
@@ -35,7 +35,7 @@ import Testing
       #expect(steps.withLock { $0 } == [])
       let untouched = try await failure(device, remakes: true)
       #expect(untouched?.code == "button-not-pressed" && untouched?.reason.contains("nothing was changed") == true)
-      #expect(steps.withLock { $0 } == [.pressButton(within_s: 5)])
+      #expect(steps.withLock { $0 } == [.pressButton(within_s: 1)])
       device.answerRemakes(with: .failed)
       let answer1 = try await failure(device, remakes: true)
       #expect(answer1?.refusal?.problem == "unavailable")

@@ -21,8 +21,8 @@ struct LabelWipe: Sendable {
     let security = try ConnectionSecurity(
       credential: try Claiming.claimant(now_s: now_s), trust: .provedLater, peerName: "the device of this label (\(label.deviceId))"
     ) { _ in nil }
-    let end_s = secondsNow() + Int64(patience.button_s)
-    var isAsked = false
+    // Somebody has the whole time from when they are told.
+    var end_s: Int64?
     while true {
       do throws(OperatorError) {
         return try await DeviceConnection.with(endpoint, security: security) { (connection) throws(OperatorError) in
@@ -31,12 +31,14 @@ struct LabelWipe: Sendable {
       } catch {
         // Refused in the handshake: its button was not pressed yet.
         guard ["tls-refused", "connection-lost"].contains(error.code) else { throw error }
-        guard secondsNow() < end_s else {
+        guard end_s.map({ secondsNow() < $0 }) ?? true else {
           throw OperatorError("button-not-pressed", "\(endpoint) lets nobody but its owner in: its button was not pressed within \(patience.button_s) s")
         }
       }
-      if !isAsked { tell(.pressButton(within_s: patience.button_s)) }
-      isAsked = true
+      if end_s == nil {
+        tell(.pressButton(within_s: patience.button_s))
+        end_s = secondsNow() + Int64(patience.button_s)
+      }
       try await patience.pause(ms: Self.attempt_ms)
     }
   }

@@ -36,8 +36,8 @@ struct StorageRemake: Sendable {
   }
 
   private func ask(_ endpoint: Endpoint, _ tell: (RemakeStep) -> Void) async throws(OperatorError) {
-    let end_s = secondsNow() + Int64(patience.button_s)
-    var isAsked = false
+    // Somebody has the whole time from when they are told.
+    var end_s: Int64?
     while true {
       do throws(OperatorError) {
         _ = try await with(endpoint) { (client) throws(OperatorError) in
@@ -46,13 +46,15 @@ struct StorageRemake: Sendable {
         return
       } catch {
         guard error.refusal?.problem == "presence-needed" else { throw error }
-        guard secondsNow() < end_s else {
+        guard end_s.map({ secondsNow() < $0 }) ?? true else {
           throw OperatorError(
             "button-not-pressed", "the button of the device at \(endpoint) was not pressed within \(patience.button_s) s; nothing was changed")
         }
       }
-      if !isAsked { tell(.pressButton(within_s: patience.button_s)) }
-      isAsked = true
+      if end_s == nil {
+        tell(.pressButton(within_s: patience.button_s))
+        end_s = secondsNow() + Int64(patience.button_s)
+      }
       try await patience.pause(ms: patience.poll_ms)
     }
   }

@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from machine import LOOPBACK, ROOT, free_port, wait_for
 
@@ -12,11 +13,14 @@ class VirtualDevice:
     """One `haechid` with a folder of its own. Use as a context manager. What a booted `Machine` has and a test of the API needs, it has too."""
 
     variant = "host"
+    # A port that nobody listens at is free to be given twice, to devices of which the first is not up yet.
+    given: ClassVar[set[int]] = set()
 
     def __init__(self, maker_certificate: Path):
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-virtual-")
         self.path = Path(self.folder.name)
-        self.port = free_port()
+        self.port = next(port for port in iter(free_port, None) if port not in self.given)
+        self.given.add(self.port)
         self.command = [ROOT / ".build/debug/haechid", "--listen", f"{LOOPBACK}:{self.port}"]
         self.command += ["--maker-ca", maker_certificate, "--state", self.path / "device"]
 
@@ -40,7 +44,7 @@ class VirtualDevice:
     def complaint(self) -> str:
         return (self.path / "log").read_text(errors="replace")
 
-    def wait_until_it_listens(self, deadline_s: float = 120) -> "VirtualDevice":
+    def wait_until_it_listens(self, deadline_s: float = 300) -> "VirtualDevice":
         def serves() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"haechid ended: {self.complaint}")

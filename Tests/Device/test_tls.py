@@ -158,7 +158,8 @@ def test_sslyze_finds_mozilla_modern(owned_release, tmp_path):
     done = subprocess.run(
         [
             ROOT / "Toolchain/python-tool", "python3", PATIENT_SSLYZE, "--slow_connection", "--mozilla_config=modern",
-            f"--cert={certificate}", f"--key={key}", f"--certinfo_ca_file={owner.authority}", f"--sni={server_name(owner)}", f"{LOOPBACK}:{machine.port}",
+            f"--cert={certificate}", f"--key={key}", f"--certinfo_ca_file={owner.authority}",
+            f"--sni={server_name(owner)}", f"{LOOPBACK}:{machine.port}",
         ],
         capture_output=True,
         text=True,

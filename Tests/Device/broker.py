@@ -165,6 +165,9 @@ class Listener:
         command = self.cloud.client("mosquitto_sub", "-q", "1", "-t", f"{self.topic}/#", "-F", Message.FORMAT)
         while not self.is_ending.is_set():
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.DEVNULL)
+            # It was not there yet when the others were told to end.
+            if self.is_ending.is_set():
+                self.process.terminate()
             self.process.wait()
             self.is_ending.wait(0.2)
 

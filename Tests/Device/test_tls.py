@@ -119,8 +119,10 @@ def test_curl_agrees(owned_release):
 
     done = run("--cert", certificate, "--key", key)
     assert json.loads(done.stdout)["state"] == "owned", done.stderr
-    refused = run()
-    assert refused.returncode != 0 and refused.stdout == "" and "alert" in refused.stderr, refused
+    # One that is late with its request finds the connection closed, and does not read why.
+    tries = [run() for _ in range(3)]
+    assert all(refused.returncode != 0 and refused.stdout == "" for refused in tries), tries
+    assert any("alert" in refused.stderr for refused in tries), tries
 
 
 def test_testssl_gives_a_plus(owned_release, tmp_path):

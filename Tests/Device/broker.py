@@ -138,7 +138,9 @@ class Message:
 class Listener:
     """The owner's admin, subscribed to everything of one device. mosquitto_sub ends with its broker, and is started again."""
 
-    def __init__(self, cloud: Cloud, device: str):
+    def __init__(self, cloud: Cloud, device: str, qos: int = 1):
+        """With QoS 0 what the broker has taken is on the way here at once, and survives it; of QoS 1 it keeps all but 20 until they are confirmed."""
+        self.qos = str(qos)
         self.cloud = cloud
         self.topic = f"haechi/{device}"
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-listener-")
@@ -162,7 +164,7 @@ class Listener:
         self.folder.cleanup()
 
     def _listen(self):
-        command = self.cloud.client("mosquitto_sub", "-q", "1", "-t", f"{self.topic}/#", "-F", Message.FORMAT)
+        command = self.cloud.client("mosquitto_sub", "-q", self.qos, "-t", f"{self.topic}/#", "-F", Message.FORMAT)
         while not self.is_ending.is_set():
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.DEVNULL)
             # It was not there yet when the others were told to end.

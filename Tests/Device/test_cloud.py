@@ -175,7 +175,7 @@ def test_the_broker_crashes_ten_times_under_load_and_nothing_acknowledged_is_los
     with Machine("release") as machine:
         owner = Owner(machine.wait_until_it_listens()).provision_and_claim()
         device = device_id(owner)
-        with Cloud(owner, free_port()) as cloud, Door(cloud) as door, Listener(cloud, device) as listener:
+        with Cloud(owner, free_port()) as cloud, Door(cloud) as door, Listener(cloud, device, qos=0) as listener:
             owner.bind(door.as_seen_by_device, cloud.authority)
             listener.wait("a reading", "reading/")
             before = owner.json("status")

@@ -51,6 +51,8 @@ class Cloud:
         names = ["--name", self.address, "--name", self.owner.network.broker_name] if self.owner.network else []
         command = [str(ROOT / "Toolchain/run-cloud"), "--address", self.address, "--port", str(self.port), "--ready-file", str(self.ready_file)]
         self.errors = open(self.owner.home / "cloud.err", "ab")  # noqa: SIM115 - closed in stop
+        # Of the broker that went before.
+        self.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             self.owner.inside(*command, *names),
             env={**os.environ, "HAECHI_HOME": str(self.owner.home)},
@@ -58,7 +60,7 @@ class Cloud:
             stdout=subprocess.DEVNULL,
             stderr=self.errors,
         )
-        wait_for("the broker to listen", self._is_ready, 60)
+        wait_for("the broker to listen", self._is_ready, 300)
 
     def _is_ready(self) -> bool:
         if self.process.poll() is not None:
@@ -69,13 +71,13 @@ class Cloud:
         """In order: clients are told."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(120)
         self.errors.close()
 
     def crash(self):
         """The broker is gone from one instruction to the next."""
         os.kill(int(self.ready_file.read_text()), signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(120)
         self.errors.close()
 
     def bind(self):
@@ -87,16 +89,24 @@ class Cloud:
         at = ["-h", self.address, "-p", str(self.port), "-V", "5"]
         return self.owner.inside(program, *at, "--cafile", str(self.authority), "--cert", str(certificate), "--key", str(key), *arguments)
 
-    def ask(self, topic: str, message: str, answer: str, deadline_s: int = 60) -> "Message":
-        """Sends a command and waits for what comes to the response topic, with correlation data of its own."""
-        mark = f"test-{time.monotonic_ns()}"
-        words = ["-q", "1", "-t", topic, "-m", message, "-e", answer, "-W", str(deadline_s), "-F", Message.FORMAT]
-        command = self.client("mosquitto_rr", *words, "-D", "publish", "correlation-data", mark)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s + 30)
-        assert done.returncode == 0, f"no answer to {message} at {topic}: {done.stderr}"
-        reply = Message.read(done.stdout.strip())
-        assert reply.correlation == mark
-        return reply
+    def ask(self, topic: str, message: str, answer: str, deadline_s: int = 120) -> "Message":
+        """Sends a command and waits for what comes to the response topic, with correlation data of its own.
+
+        A command that comes while the device is away is lost, as MQTT has it: it is given again to a device that has connected anew since.
+        """
+        for is_last in (False, False, True):
+            connections = self.owner.cloud()["connections"]
+            mark = f"test-{time.monotonic_ns()}"
+            words = ["-q", "1", "-t", topic, "-m", message, "-e", answer, "-W", str(deadline_s), "-F", Message.FORMAT]
+            command = self.client("mosquitto_rr", *words, "-D", "publish", "correlation-data", mark)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s + 120)
+            if done.returncode == 0:
+                reply = Message.read(done.stdout.strip())
+                assert reply.correlation == mark
+                return reply
+            now = self.owner.cloud()
+            was_away = now["connections"] > connections or now["state"] != "connected"
+            assert was_away and not is_last, f"no answer to {message} at {topic}: {done.stderr}"
 
 
 @dataclass
@@ -128,7 +138,9 @@ class Message:
 class Listener:
     """The owner's admin, subscribed to everything of one device. mosquitto_sub ends with its broker, and is started again."""
 
-    def __init__(self, cloud: Cloud, device: str):
+    def __init__(self, cloud: Cloud, device: str, qos: int = 1):
+        """With QoS 0 what the broker has taken is on the way here at once, and survives it; of QoS 1 it keeps all but 20 until they are confirmed."""
+        self.qos = str(qos)
         self.cloud = cloud
         self.topic = f"haechi/{device}"
         self.folder = tempfile.TemporaryDirectory(prefix="haechi-listener-")
@@ -147,14 +159,17 @@ class Listener:
         self.is_ending.set()
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-        self.thread.join(60)
+        self.thread.join(120)
         self.output.close()
         self.folder.cleanup()
 
     def _listen(self):
-        command = self.cloud.client("mosquitto_sub", "-q", "1", "-t", f"{self.topic}/#", "-F", Message.FORMAT)
+        command = self.cloud.client("mosquitto_sub", "-q", self.qos, "-t", f"{self.topic}/#", "-F", Message.FORMAT)
         while not self.is_ending.is_set():
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.DEVNULL)
+            # It was not there yet when the others were told to end.
+            if self.is_ending.is_set():
+                self.process.terminate()
             self.process.wait()
             self.is_ending.wait(0.2)
 
@@ -164,10 +179,11 @@ class Listener:
         send = self.cloud.client("mosquitto_pub", "-q", "1", "-t", f"{self.topic}/mark", "-m", mark)
 
         def is_heard() -> bool:
-            subprocess.run(send, capture_output=True, timeout=60)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(send, capture_output=True, timeout=60)
             return any(message.payload == mark for message in self.messages("mark"))
 
-        wait_for("the listener to hear", is_heard, 120)
+        wait_for("the listener to hear", is_heard, 300)
 
     def messages(self, below: str = "") -> list[Message]:
         """What came so far, in order, at topics that begin so below the device's own."""
@@ -175,7 +191,7 @@ class Listener:
         found = [Message.read(line) for line in lines if line.count("\t") >= 7]
         return [message for message in found if message.topic.startswith(f"{self.topic}/{below}")]
 
-    def wait(self, what: str, below: str, condition=lambda message: True, deadline_s: float = 180) -> Message:
+    def wait(self, what: str, below: str, condition=lambda message: True, deadline_s: float = 300) -> Message:
         """The first message there that meets the condition, once it has come."""
         return wait_for(what, lambda: next(filter(condition, self.messages(below)), None), deadline_s)
 
@@ -187,6 +203,8 @@ class Door:
         self.cloud = cloud
         self.is_open = True
         self.pairs: list[tuple[socket.socket, socket.socket]] = []
+        # Nobody is on the way in when it is shut.
+        self.passing = threading.Lock()
 
     def __enter__(self) -> "Door":
         self.socket = socket.create_server((LOOPBACK, CLOUD_PORT))
@@ -206,12 +224,13 @@ class Door:
 
     def shut(self):
         """Ends every connection, and lets nobody through until it is opened."""
-        self.is_open = False
-        for pair in list(self.pairs):
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-        self.pairs.clear()
+        with self.passing:
+            self.is_open = False
+            for pair in self.pairs:
+                for end in pair:
+                    with contextlib.suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
+            self.pairs.clear()
 
     def _serve(self):
         # Ends when the socket is closed.
@@ -219,13 +238,14 @@ class Door:
             while True:
                 outside, _ = self.socket.accept()
                 try:
-                    if not self.is_open:
-                        raise ConnectionRefusedError
-                    inside = socket.create_connection((self.cloud.address, self.cloud.port))
+                    with self.passing:
+                        if not self.is_open:
+                            raise ConnectionRefusedError
+                        inside = socket.create_connection((self.cloud.address, self.cloud.port))
+                        self.pairs.append((outside, inside))
                 except OSError:
                     outside.close()
                     continue
-                self.pairs.append((outside, inside))
                 for source, target in ((outside, inside), (inside, outside)):
                     threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
 
@@ -275,11 +295,15 @@ class FalseBroker:
     def __exit__(self, *_):
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
-        self.thread.join(60)
+        self.thread.join(180)
 
     @property
     def as_seen_by_device(self) -> str:
         return f"{HOST_FROM_GUEST}:{CLOUD_PORT}"
+
+    def spoken(self) -> list[Attempt]:
+        """The attempts in which anything was said: a connection that is given up as it is made says nothing."""
+        return [attempt for attempt in self.attempts if attempt.first_bytes]
 
     def _serve(self):
         # Ends when the socket is closed.
@@ -292,7 +316,8 @@ class FalseBroker:
                 self.attempts.append(attempt)
 
     def _take(self, connection: socket.socket, attempt: Attempt):
-        connection.settimeout(20)
+        # The device gives a connection up after twenty seconds.
+        connection.settimeout(60)
         try:
             attempt.first_bytes = connection.recv(3, socket.MSG_PEEK | socket.MSG_WAITALL)
             with connection, self.context.wrap_socket(connection, server_side=True) as tls:

@@ -78,7 +78,7 @@ class Handshake:
     """One connection; `show` is the whole of its life."""
 
     def __init__(self, port: int, address: str = LOOPBACK):
-        self.socket = socket.create_connection((address, port), timeout=60)
+        self.socket = socket.create_connection((address, port), timeout=120)
         self.transcript = b""
         self.reading: Direction | None = None
         self.pending = b""
@@ -126,12 +126,12 @@ class Handshake:
                         break
                 after_server = self._hash()
                 master = extract(expand(self.secret, "derived", hashlib.sha256().digest(), 32), bytes(32))
+                # From its Finished on the server writes with these, also the alert that lies there where what follows comes too late.
+                self.reading = Direction(expand(master, "s ap traffic", after_server, 32))
                 writing = Direction(client)
                 self._show_certificates(writing, certificates, key)
                 finished = hmac.digest(expand(client, "finished", b"", 32), self._hash(), "sha256")
                 self._send(writing, 20, finished)
-                # From its Finished on the server writes with these, an alert too.
-                self.reading = Direction(expand(master, "s ap traffic", after_server, 32))
                 self.socket.sendall(Direction(expand(master, "c ap traffic", after_server, 32)).seal(APPLICATION, request))
             except OSError as error:
                 if not isinstance(error, ConnectionError) or str(error) not in ALERTS.values():

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -22,14 +23,20 @@ LOOPBACK = "127.0.0.1"
 BUTTON = "/sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio2/pull"
 
 
+# Below those that the kernel gives to connections by itself: a machine that is off for a moment finds its port free again. Each is given once.
+ports = random.sample(range(20_000, 30_000), 10_000)
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
+    while True:
+        port = ports.pop()
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((LOOPBACK, port))
+            return port
 
 
-def wait_for(what: str, condition, deadline_s: float = 120, interval_s: float = 0.2):
+def wait_for(what: str, condition, deadline_s: float = 300, interval_s: float = 0.2):
     """Polls until `condition()` gives something true, and returns it. The deadline is generous: machines are slow, not tests strict."""
     end = time.monotonic() + deadline_s
     while True:
@@ -136,10 +143,10 @@ class Machine:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(20)
+                self.process.wait(120)
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
@@ -147,7 +154,7 @@ class Machine:
     def cut_power(self):
         """Kills the machine and its TPM in the middle of whatever they do."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(120)
 
     def serial(self) -> bytes:
         """Everything the serial line said so far."""
@@ -207,7 +214,7 @@ class Machine:
     def qmp(self, execute: str, **arguments):
         """One command to QEMU's own monitor (QMP over a UNIX socket)."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(30)
+            connection.settimeout(120)
             connection.connect(str(self.monitor))
             stream = connection.makefile("rw")
             json.loads(stream.readline())

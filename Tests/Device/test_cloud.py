@@ -3,7 +3,6 @@
 import ssl
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def device_id(owner: Owner) -> str:
 
 
 def wait_until_connected(owner: Owner):
-    return wait_for("the device to be connected to its broker", lambda: owner.cloud()["state"] == "connected", 180, 1)
+    return wait_for("the device to be connected to its broker", lambda: owner.cloud()["state"] == "connected", 300, 1)
 
 
 def test_readings_arrive_and_a_command_drives_the_relay():
@@ -53,14 +52,14 @@ def test_readings_arrive_and_a_command_drives_the_relay():
             before = machine.complaint.count(RELAY_LINE)
             reply = cloud.ask(command, '{"on":true}', answer)
             assert reply.document == {"name": "relay", "on": True, "safe": False} and reply.content_type == "application/json"
-            wait_for("QEMU to report the line", lambda: machine.complaint.count(RELAY_LINE) > before, 20)
+            wait_for("QEMU to report the line", lambda: machine.complaint.count(RELAY_LINE) > before)
             assert {a["name"]: a["on"] for a in owner.json("set")["actuators"]} == {"relay": True}
             for topic, message in ((command, '{"on":"yes"}'), (command, "no JSON"), (f"haechi/{device}/command/reactor", '{"on":true}')):
                 refusal = cloud.ask(topic, message, answer)
                 assert refusal.content_type == "application/problem+json" and refusal.document["type"].startswith("urn:haechi:problem:")
             # A command that wants no answer is carried out all the same.
-            subprocess.run(cloud.client("mosquitto_pub", "-q", "1", "-t", command, "-m", '{"on":false}'), check=True, timeout=60)
-            wait_for("the relay to be off", lambda: not owner.json("set")["actuators"][0]["on"], 60)
+            subprocess.run(cloud.client("mosquitto_pub", "-q", "1", "-t", command, "-m", '{"on":false}'), check=True, timeout=180)
+            wait_for("the relay to be off", lambda: not owner.json("set")["actuators"][0]["on"])
 
             machine.power_off()
             listener.wait("the last will", "status", lambda message: not message.document["online"])
@@ -78,10 +77,7 @@ def test_the_wire_holds_only_tls_and_what_a_network_needs():
             cloud.ask(f"haechi/{device}/command/relay", '{"on":true}', f"haechi/{device}/reply/tests")
             assert owner.json("status")["state"] == "owned"
             spoken = (network.router, cloud.port)
-            # On a busy machine tcpdump is seconds behind.
-            wait_for("the capture to come as far", lambda: any(frame.destination == spoken for frame in frames(network.capture())))
-            time.sleep(2)
-            found = frames(network.capture())
+            found = frames(network.whole_capture())
 
         own = [frame for frame in found if frame.source_mac.startswith(DEVICE_MAC)]
         served = (network.lease(), 8443)
@@ -122,7 +118,7 @@ def test_a_flawless_broker_of_the_same_making_gets_a_connect_packet(owned_releas
     broker, authority = false_broker()
     with broker:
         owner.bind(broker.as_seen_by_device, authority)
-        attempt = wait_for("a connection", lambda: next((a for a in broker.attempts if a.application_bytes), None), 120)
+        attempt = wait_for("a connection", lambda: next((a for a in broker.attempts if a.application_bytes), None), 300)
     # CONNECT of MQTT 5 (section 3.1): type 1, the protocol's name, version 5.
     assert attempt.application_bytes[0] == 0x10 and b"\x00\x04MQTT\x05" in attempt.application_bytes[:12]
 
@@ -147,17 +143,18 @@ def test_a_wrong_broker_gets_no_application_byte(owned_release, false_broker, fa
         owner.bind(broker.as_seen_by_device, authority)
         # The binding before this one may have tried, too.
         broker.attempts.clear()
-        wait_for("three attempts", lambda: len(broker.attempts) >= 3, 300, 0.5)
+        wait_for("three attempts", lambda: len(broker.spoken()) >= 3, 300, 0.5)
         # The local API is unaffected while the device tries.
         assert speak(machine.port, certificate=owner.credentials[0], key=owner.credentials[1]).application_bytes.startswith(b"HTTP/1.1 200 ")
-        state = owner.cloud()
+        # A try that somebody stood still in has a reason of its own, until the next.
+        state = wait_for("its reason", lambda: (now := owner.cloud()).get("error", {}).get("code") in codes and now, 300, 1)
+        wait_for("the event", lambda: state["error"]["code"] in {event.get("code") for event in owner.events("cloud")[known:]})
         attempts = list(broker.attempts)
     # Plain bytes would not get through this server's handshake either: what came first on the wire was TLS, and the handshake failed.
-    assert {attempt.first_bytes for attempt in attempts} == {b"\x16\x03\x01"}
+    assert {attempt.first_bytes for attempt in attempts if attempt.first_bytes} == {b"\x16\x03\x01"}
     assert all(attempt.error for attempt in attempts), attempts
     assert [attempt.application_bytes for attempt in attempts] == [b""] * len(attempts)
-    assert state["state"] in ("waiting", "connecting") and state["error"]["code"] in codes and state["error"]["reason"], state
-    assert state["error"]["code"] in {event.get("code") for event in owner.events("cloud")[known:]}
+    assert state["state"] in ("waiting", "connecting") and state["error"]["reason"], state
 
 
 def test_a_broker_that_stays_wrong_is_asked_more_and_more_seldom(owned_release, false_broker):
@@ -178,7 +175,7 @@ def test_the_broker_crashes_ten_times_under_load_and_nothing_acknowledged_is_los
     with Machine("release") as machine:
         owner = Owner(machine.wait_until_it_listens()).provision_and_claim()
         device = device_id(owner)
-        with Cloud(owner, free_port()) as cloud, Door(cloud) as door, Listener(cloud, device) as listener:
+        with Cloud(owner, free_port()) as cloud, Door(cloud) as door, Listener(cloud, device, qos=0) as listener:
             owner.bind(door.as_seen_by_device, cloud.authority)
             listener.wait("a reading", "reading/")
             before = owner.json("status")
@@ -202,19 +199,25 @@ def test_the_broker_crashes_ten_times_under_load_and_nothing_acknowledged_is_los
                     wait_for("the device to come back", lambda n=connections: owner.cloud()["connections"] > n, 300, 1)
             finally:
                 is_over.set()
-                load.join(120)
+                load.join(400)
             assert answers and set(answers) == {b"HTTP/1.1 200 "}
             wait_until_connected(owner)
             newest = max(sequences(listener)["reading/temperature"])
-            wait_for("a later reading", lambda: max(sequences(listener)["reading/temperature"]) > newest, 60)
+            wait_for("a later reading", lambda: max(sequences(listener)["reading/temperature"]) > newest, 300)
 
             state, after = owner.cloud(), owner.json("status")
             assert after["startCount"] == before["startCount"] == 1
             # Room for caches that fill once; a leak of some kilobytes a connection would be beyond it in a long campaign.
             assert after["memory"]["residentBytes"] <= before["memory"]["residentBytes"] + 2 * 1024 * 1024
-            # Every number is there but those of messages that the device says it dropped because there was no connection.
-            missing = {topic: set(range(first.get(topic, 1), max(heard) + 1)) - heard for topic, heard in sequences(listener).items()}
-            assert sum(map(len, missing.values())) <= owner.cloud()["dropped"] - dropped, (missing, state)
+
+            def missing() -> dict[str, set[int]]:
+                return {topic: set(range(first.get(topic, 1), max(heard) + 1)) - heard for topic, heard in sequences(listener).items()}
+
+            # Every number is there, or on its way, but those of messages that the device says it dropped because there was no connection.
+            try:
+                wait_for("the rest", lambda: sum(map(len, missing().values())) <= owner.cloud()["dropped"] - dropped)
+            except AssertionError:
+                raise AssertionError(f"{missing()} are missing; {state}") from None
             assert state["acknowledged"] >= sum(map(len, sequences(listener).values())) / 2
             assert machine.serial() == b""
 

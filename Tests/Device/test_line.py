@@ -36,7 +36,7 @@ class Station:
 
     def run(self, addresses: list[str]) -> subprocess.CompletedProcess:
         process = self.start(addresses)
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=1800)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def entries(self) -> list[dict]:
@@ -48,6 +48,8 @@ def info(address: str, claimant: tuple[str, str]) -> dict:
     """What a device says of itself to whoever has any certificate."""
     certificate, key = claimant
     ask = ["curl", "--silent", "--show-error", "--insecure", "--cert", certificate, "--key", key, f"https://{address}/v1/info"]
+    # Whoever stands still in a handshake is left alone with it.
+    ask += ["--retry", "5", "--retry-all-errors"]
     return json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout)
 
 

@@ -28,10 +28,7 @@ class Neighbourhood(GuestNetwork):
         return self
 
     def lease(self) -> str | None:
-        if not self.leases.exists():
-            return None
-        addresses = {fields[1]: fields[2] for fields in map(str.split, self.leases.read_text().splitlines()) if len(fields) > 2}
-        return addresses.get(self.wanted)
+        return self.given().get(self.wanted)
 
     def machine(self, number: int) -> Machine:
         machine = Machine("release", net=f"tap:tap{number}", namespace=self.namespace)
@@ -98,23 +95,29 @@ def test_a_reading_is_exchanged_after_approval_and_not_before_or_after(three):
     _, owner, _ = three
     hall, attic = owner.info("hall")["deviceId"], owner.info("attic")["deviceId"]
     owner.run("peer", "add", "hall", "attic")
-    wait_for("the attic to see the hall ask", lambda: any(p["state"] == "asking" and p["deviceId"] == hall for p in owner.peers("attic")))
-    wait_for("the link", lambda: owner.peers("hall")[0]["link"] == "connected")
+    wait_for("the attic to see the hall ask", lambda: any(p["state"] == "asking" and p["deviceId"] == hall for p in owner.peers("attic")), 300)
+    wait_for("the link", lambda: owner.peers("hall")[0]["link"] == "connected", 300)
     assert owner.peers("hall")[0]["readings"] == []
-    events = owner.json("events", "--device", "attic")["events"]
-    assert any(event["kind"] == "peer" and event["peer"]["deviceId"] == hall and event["peer"]["state"] == "asking" for event in events)
+
+    def is_told() -> bool:
+        events = owner.json("events", "--device", "attic")["events"]
+        return any(event["kind"] == "peer" and event["peer"]["deviceId"] == hall and event["peer"]["state"] == "asking" for event in events)
+
+    wait_for("the attic to tell of it", is_told)
 
     owner.run("peer", "approve", "attic", "hall", "--scope", "readings:temperature")
-    reading = wait_for("a reading", lambda: owner.peers("hall")[0]["readings"])[0]
+    reading = wait_for("a reading", lambda: owner.peers("hall")[0]["readings"], 300)[0]
     assert (reading["name"], reading["unit"]) == ("temperature", "Cel")
     # What the scope does not name is not given, though the attic has it.
     assert "humidity" in {r["name"] for r in owner.json("readings", "--device", "attic")["readings"]}
     assert [r["name"] for r in owner.peers("hall")[0]["readings"]] == ["temperature"]
-    wait_for("the product to use it", lambda: "neighbour-temperature" in {r["name"] for r in owner.json("readings", "--device", "hall")["readings"]})
+    wait_for(
+        "the product to use it", lambda: "neighbour-temperature" in {r["name"] for r in owner.json("readings", "--device", "hall")["readings"]}, 300
+    )
 
     owner.run("peer", "approve", "attic", "hall")
     withdrawn = time.monotonic()
-    wait_for("the exchange to stop", lambda: owner.peers("hall")[0]["readings"] == [], interval_s=0.05)
+    wait_for("the exchange to stop", lambda: owner.peers("hall")[0]["readings"] == [], 300, 0.05)
     # For whoever reads the test's words: the plan says a second, and a test on a shared machine does not measure.
     print(f"the exchange stopped {time.monotonic() - withdrawn:.2f} s after its approval was withdrawn")
     owner.run("peer", "remove", "hall", "attic")
@@ -132,8 +135,14 @@ def test_a_device_of_another_owner_is_refused_by_both(three):
         # The other owner knows no such device: it is named by its id.
         added = other.run("peer", "add", "stranger", info["deviceId"], "--address", address)
         assert added.returncode == 0
-    for peer in wait_for("both verdicts", lambda: (p := other.peers("stranger")) and all("error" in each for each in p) and p):
-        assert peer["error"]["code"] == "peer-wrong" and peer["readings"] == []
+
+    def both() -> list[dict]:
+        # A try that came to nothing by chance has another error, until the next.
+        peers = other.peers("stranger")
+        return peers if all(peer.get("error", {}).get("code") == "peer-wrong" for peer in peers) else []
+
+    verdicts = wait_for("both verdicts", both, 300, 1)
+    assert len(verdicts) == 2 and all(peer["readings"] == [] for peer in verdicts), verdicts
     for name in ("hall", "attic"):
         assert stranger not in {peer["deviceId"] for peer in owner.peers(name)}
 

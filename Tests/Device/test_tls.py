@@ -1,18 +1,21 @@
 """TLS of an owned device: who gets in, who gets an alert, and what the field's own scanners say (T3, T4, T6)."""
 
 import json
+import os
 import re
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 from machine import LOOPBACK, ROOT
 from pki import DEVICE, PERSON, STATION, load_certificate, load_key
-from wire import speak
+from wire import speak, unless_it_stood_still
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+PATIENT_SSLYZE = Path(__file__).parent / "patientsslyze.py"
 
 
 def credentials(owner):
@@ -107,10 +110,19 @@ def test_curl_agrees(owned_release):
         f"{name}:{machine.port}:{LOOPBACK}",
     ]
     url = f"https://{name}:{machine.port}/v1/status"
-    done = subprocess.run([*command, "--cert", certificate, "--key", key, url], capture_output=True, text=True, timeout=60)
+
+    def run(*more) -> subprocess.CompletedProcess:
+        return unless_it_stood_still(
+            lambda: subprocess.run([*command, *more, url], capture_output=True, text=True, timeout=120),
+            lambda done: done.returncode == 0 or "alert" in done.stderr,
+        )
+
+    done = run("--cert", certificate, "--key", key)
     assert json.loads(done.stdout)["state"] == "owned", done.stderr
-    refused = subprocess.run([*command, url], capture_output=True, text=True, timeout=60)
-    assert refused.returncode != 0 and refused.stdout == "" and "alert" in refused.stderr
+    # One that is late with its request finds the connection closed, and does not read why.
+    tries = [run() for _ in range(3)]
+    assert all(refused.returncode != 0 and refused.stdout == "" for refused in tries), tries
+    assert any("alert" in refused.stderr for refused in tries), tries
 
 
 def test_testssl_gives_a_plus(owned_release, tmp_path):
@@ -126,9 +138,11 @@ def test_testssl_gives_a_plus(owned_release, tmp_path):
             ROOT / "Toolchain/in-tools", "--bind", tmp_path, "testssl", "--quiet", "--color", "0", "--warnings", "batch", "--mtls", both,
             "--add-ca", tmp_path / "owner-ca.pem", "--ip", LOOPBACK, "--nodns", "none", "--jsonfile", report, target,
         ],
+        # Two of its connections that fail, in which somebody may have stood still, and it would give up.
+        env={**os.environ, "MAX_SOCKET_FAIL": "20", "MAX_OSSL_FAIL": "20"},
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=3600,
     )  # fmt: skip
     findings = {item["id"]: item for item in json.loads(report.read_text())}
     assert findings["overall_grade"]["finding"] == "A+", done.stdout
@@ -145,11 +159,12 @@ def test_sslyze_finds_mozilla_modern(owned_release, tmp_path):
     certificate, key = credentials(owner)
     done = subprocess.run(
         [
-            ROOT / "Toolchain/python-tool", "sslyze", "--mozilla_config=modern", f"--cert={certificate}", f"--key={key}",
-            f"--certinfo_ca_file={owner.authority}", f"--sni={server_name(owner)}", f"{LOOPBACK}:{machine.port}",
+            ROOT / "Toolchain/python-tool", "python3", PATIENT_SSLYZE, "--slow_connection", "--mozilla_config=modern",
+            f"--cert={certificate}", f"--key={key}", f"--certinfo_ca_file={owner.authority}",
+            f"--sni={server_name(owner)}", f"{LOOPBACK}:{machine.port}",
         ],
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3600,
     )  # fmt: skip
     assert re.search(r"OK - Compliant", done.stdout), done.stdout + done.stderr

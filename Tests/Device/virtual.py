@@ -40,7 +40,7 @@ class VirtualDevice:
     def complaint(self) -> str:
         return (self.path / "log").read_text(errors="replace")
 
-    def wait_until_it_listens(self, deadline_s: float = 120) -> "VirtualDevice":
+    def wait_until_it_listens(self, deadline_s: float = 300) -> "VirtualDevice":
         def serves() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"haechid ended: {self.complaint}")

@@ -43,6 +43,22 @@ struct HandTests {
     #expect(!isWanted && rig.board.fakeStorage.records == 0)
   }
 
+  @Test("a machine that stood still while it was pressed wipes nothing: no steady light was seen") func standstill() {
+    boot()
+    button(true)
+    rig.host.now += 12_000_000
+    button(false)
+    #expect(rig.run(for: 10_000_000) == .goOn)
+    #expect(!isWanted && rig.board.fakeStorage.records == 0)
+    // Both changes of the line are found at once, too.
+    rig.board.fakeGpio.events = [
+      LineEvent(name: "button", value: true, at_us: rig.host.now), LineEvent(name: "button", value: false, at_us: rig.host.now + 12_000_000),
+    ]
+    rig.host.now += 12_000_000
+    #expect(rig.run(for: 10_000_000) == .goOn)
+    #expect(!isWanted && rig.board.fakeStorage.records == 0)
+  }
+
   @Test("a button that is pressed since the start, or that is only let go, means nothing") func stuck() {
     boot()
     button(false)

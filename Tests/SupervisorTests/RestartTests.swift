@@ -99,6 +99,44 @@ struct RestartTests {
     #expect(rig.board.fakeGpio.areOutputsSafe)
   }
 
+  @Test("a machine that stood still blames nobody for it, and a runtime that is silent afterwards is killed") func standstill() throws {
+    let rig = Rig()
+    _ = rig.supervisor.boot()
+    rig.run(for: settle_us)
+    let process = try #require(rig.host.runtime)
+    for _ in 0..<3 {
+      // It cannot send before it has a processor again.
+      rig.host.isHealthy = false
+      rig.host.now += 12_000_000
+      #expect(rig.supervisor.turn() == .goOn)
+      #expect(rig.host.runtime == process)
+      rig.host.isHealthy = true
+      rig.run(for: settle_us)
+    }
+    #expect(rig.host.runtime == process && rig.supervisor.startCount == 1)
+    rig.host.isHealthy = false
+    rig.host.now += 12_000_000
+    rig.run(for: 4_000_000)
+    #expect(rig.host.runtime == process)
+    rig.turn(most: 10) { rig.host.runtime != process }
+    #expect(rig.host.runtime != process)
+  }
+
+  @Test("a start and a worker have as much time on a machine that stood still") func standstillAtStart() throws {
+    let rig = Rig()
+    rig.host.isHealthy = false
+    rig.host.workerRuns = false
+    _ = rig.supervisor.boot()
+    rig.turn { rig.isAlive }
+    let (process, workers) = (try #require(rig.host.runtime), rig.supervisor.workers.count)
+    try #require(workers > 0)
+    rig.host.now += 60_000_000
+    #expect(rig.supervisor.turn() == .goOn)
+    #expect(rig.host.runtime == process && rig.supervisor.workers.count == workers)
+    rig.run(for: rig.supervisor.limits.startTimeout_us + 1_000_000)
+    #expect(rig.host.runtime != process)
+  }
+
   @Test("one that says it serves and freezes before its first heartbeat is killed as well")
   func frozenAtOnce() {
     let rig = Rig()

@@ -21,6 +21,7 @@ public final class Supervisor {
   struct Runtime {
     let process: Int32
     let started_us: UInt64
+    var servesBy_us: UInt64
     var lastSign_us: UInt64
     /// The number of the last heartbeat; nil before the first.
     var heartbeat: UInt64?
@@ -90,6 +91,8 @@ public final class Supervisor {
   let log: SupervisorLog
 
   var state = RuntimeState.none(notBefore_us: 0)
+  /// When the loop last looked at everything; nil before it has.
+  var lastTurn_us: UInt64?
   var policy: RestartPolicy
   var nextCause = StartCause.boot
   var startCount: UInt32 = 0
@@ -238,6 +241,7 @@ public final class Supervisor {
   /// One round of the loop: waits for at most `longestWait_ms`, then looks at everything once.
   public func turn() -> Verdict {
     host.wait(for: awaited, toSend: !outgoing.isEmpty, timeout_ms: timeToNextDue_ms())
+    forgiveStandstill(now_us: host.now_us())
     // What ended comes first: outputs are safe before anything else is done.
     for child in host.takeEnded() { ended(child) }
     takePackets()

@@ -11,7 +11,8 @@ struct HandState {
   var hold = ButtonHold()
   /// What the light shows by `hold`; nil while it is the product's.
   var shown: Bool?
-  var steadyIsSaid = false
+  /// Whether whoever holds the button has been shown that letting go now wipes the device.
+  var steadyIsShown = false
   /// What the product wants the light to show.
   var wanted: Bool?
   /// A wipe by hand is wanted, and so long the runtime is waited for: it knows whose the device was, for the receipt.
@@ -19,10 +20,11 @@ struct HandState {
 }
 
 extension Supervisor {
-  /// How long it was held is counted by when the line changed, however late this loop hears of it.
+  /// How long it was held is counted by when the line changed, however late this loop hears of it. On a machine that stands still that can be later than the hand
+  /// did it: a wipe is wanted only by who was shown the steady light before.
   func buttonChanged(_ event: LineEvent, now_us: UInt64) {
     if event.value { hand.pressed_us = now_us }
-    guard hand.hold.take(isPressed: event.value, now_us: min(event.at_us, now_us)) else { return }
+    guard hand.hold.take(isPressed: event.value, now_us: min(event.at_us, now_us)), hand.steadyIsShown else { return }
     guard owner != nil else { return say(.notice, "the button was held, and there is no owner whose data could be wiped") }
     guard isWipeByHandAllowed else { return say(.warning, "the button was held: a quarantine of this start of the machine is its owner's to end") }
     guard wipeEnds_us == nil, awaitingWipe == nil else { return }
@@ -50,8 +52,8 @@ extension Supervisor {
   /// Shows who holds the button how far it is; afterwards the light is the product's again.
   func showHold(now_us: UInt64) {
     let isSteady = hand.hold.isSteady(now_us: now_us)
-    if isSteady, !hand.steadyIsSaid { say(.notice, "the button is held: letting go now wipes the device") }
-    hand.steadyIsSaid = isSteady
+    if isSteady, !hand.steadyIsShown { say(.notice, "the button is held: letting go now wipes the device") }
+    hand.steadyIsShown = isSteady
     let light = hand.hold.light(now_us: now_us)
     guard light != hand.shown else { return }
     hand.shown = light

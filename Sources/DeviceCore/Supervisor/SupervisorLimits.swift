@@ -4,6 +4,9 @@ public struct SupervisorLimits: Sendable, Equatable {
   /// is only the fallback, and less than a tenth of the watchdog's time.
   public var longestWait_ms: UInt32 = 500
 
+  /// A turn that comes so long after the one before, four times the longest wait, says that the machine stood still.
+  public var standstill_us: UInt64 = 2_000_000
+
   /// The hardware watchdog's time. The loop feeds it each turn; a turn that waits 0.5 s and calls no part that waits is late by a factor
   /// of 20 when it bites. Longer would leave outputs without a guard for longer.
   public var watchdog_s: UInt32 = 10

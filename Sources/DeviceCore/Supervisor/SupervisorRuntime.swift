@@ -28,7 +28,8 @@ extension Supervisor {
     do throws(SupervisorError) {
       let process = try host.startRuntime(dhcpSocket: dhcpSocket)
       let rate = PacketRate(burst: limits.packetBurst, perSecond: limits.packetsPerSecond, now_us: now_us)
-      state = .alive(Runtime(process: process, started_us: now_us, lastSign_us: now_us, rate: rate))
+      let servesBy_us = later(now_us, by: limits.startTimeout_us)
+      state = .alive(Runtime(process: process, started_us: now_us, servesBy_us: servesBy_us, lastSign_us: now_us, rate: rate))
       startCount = startCount.successor
       say(.notice, "runtime started as process \(process), start \(startCount) (\(nextCause))")
       // A runtime that was taken over can end itself as often as it likes.
@@ -106,7 +107,7 @@ extension Supervisor {
   func checkSilence(now_us: UInt64) {
     guard case .alive(let runtime) = state else { return }
     let silence_us = elapsed_us(since: runtime.lastSign_us, now: now_us)
-    if !runtime.isReady, elapsed_us(since: runtime.started_us, now: now_us) > limits.startTimeout_us {
+    if !runtime.isReady, now_us > runtime.servesBy_us {
       condemn(.hung, "it does not serve \(limits.startTimeout_us / 1_000_000) s after its start")
     } else if runtime.isReady || runtime.heartbeat != nil, silence_us > limits.heartbeatTimeout_us {
       condemn(.hung, "no heartbeat for \(limits.heartbeatTimeout_us / 1_000_000) s")

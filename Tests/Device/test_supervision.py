@@ -1,6 +1,8 @@
 """PID 1 survives anything; actuators go safe; the watchdog guards PID 1 (T17, T19), seen through the debug image's rescue shell."""
 
+import os
 import re
+import signal
 import time
 
 from machine import Machine, wait_for
@@ -11,6 +13,8 @@ from simulator import hold_button, let_button_go, relay_is_on
 BOOT = "boot mount-proc"
 # Who lets the button go after 10 to 15 s wants the device wiped; held on, it means nothing any more (ButtonHold).
 HELD_ON_S = 20
+# More than the silence that a runtime is killed for, and less than the watchdog's ten seconds.
+STANDSTILL_S = 8
 # A runtime has settled 5 s after it serves; one that ends later does not count towards the ceiling (SupervisorLimits).
 SETTLED_S = 8
 
@@ -87,6 +91,18 @@ def test_a_frozen_runtime_is_replaced(owned_debug):
     wait_for_another_runtime(machine, pid)
     machine.wait_until_it_listens()
     assert owner.json("status")["startCause"] == "hung"
+
+
+def test_a_machine_that_stood_still_blames_nobody_for_it(owned_release):
+    machine, owner = owned_release
+    # Its host gives it no processor, and its clock goes on.
+    os.killpg(machine.process.pid, signal.SIGSTOP)
+    time.sleep(STANDSTILL_S)
+    os.killpg(machine.process.pid, signal.SIGCONT)
+    machine.wait_until_it_listens()
+    assert any("this machine stood still for" in line for line in owner.log())
+    status = owner.json("status")
+    assert (status["state"], status["startCount"]) == ("owned", 1)
 
 
 def test_killed_slower_than_the_ceiling_it_always_returns_and_faster_the_machine_restarts(torture):

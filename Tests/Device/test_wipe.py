@@ -17,6 +17,7 @@ from machine import BUTTON, Machine, copy_device, wait_for
 from owner import Owner
 from partition import graft
 from pki import Forge
+from simulator import hold_button
 
 # A few of them are before the order was recorded, and end as nothing.
 CUTS, CUTS_OF_TORTURE, WIPED_OF_TORTURE = 4, 330, 300
@@ -183,7 +184,7 @@ def hold_until_steady(machine: Machine):
     """As somebody at the device does, who does it again where the button was let go too late: the light is steady for five seconds."""
     for _ in range(5):
         steady = machine.serial_text.count("letting go now wipes the device")
-        machine.shell(f"for f in {BUTTON}; do echo pull-up > $f; done")
+        hold_button(machine)
         wait_for("the light to be steady", lambda before=steady: machine.serial_text.count("letting go now wipes the device") > before)
         # Not by `shell`: who answers may be gone before it has.
         machine.type(f"for f in {BUTTON}; do echo pull-down > $f; done\n")

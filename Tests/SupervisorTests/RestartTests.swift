@@ -122,6 +122,20 @@ struct RestartTests {
     #expect(rig.host.runtime != process)
   }
 
+  @Test("a runtime that gives no sign between two standstills is not forgiven twice") func standstillTwice() throws {
+    let rig = Rig()
+    _ = rig.supervisor.boot()
+    rig.run(for: settle_us)
+    let process = try #require(rig.host.runtime)
+    rig.host.isHealthy = false
+    rig.host.now += 12_000_000
+    #expect(rig.supervisor.turn() == .goOn)
+    #expect(rig.host.runtime == process)
+    rig.host.now += 12_000_000
+    rig.turn(most: 2) { rig.host.runtime != process }
+    #expect(rig.host.runtime != process)
+  }
+
   @Test("a start and a worker have as much time on a machine that stood still") func standstillAtStart() throws {
     let rig = Rig()
     rig.host.isHealthy = false

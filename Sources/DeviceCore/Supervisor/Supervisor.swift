@@ -23,6 +23,8 @@ public final class Supervisor {
     let started_us: UInt64
     var servesBy_us: UInt64
     var lastSign_us: UInt64
+    /// Whether a standstill of the machine was forgiven since its last sign.
+    var isForgiven = false
     /// The number of the last heartbeat; nil before the first.
     var heartbeat: UInt64?
     var isReady = false

@@ -53,6 +53,7 @@ extension Supervisor {
       guard !runtime.isReady else { return condemn(.violation, "it said twice that it serves") }
       runtime.isReady = true
       runtime.lastSign_us = now_us
+      runtime.isForgiven = false
       state = .alive(runtime)
       policy.ready(at_us: now_us)
       say(.notice, "runtime \(runtime.process) serves after \(elapsed_us(since: runtime.started_us, now: now_us) / 1_000) ms")
@@ -60,6 +61,7 @@ extension Supervisor {
       if let last = runtime.heartbeat, count <= last { return condemn(.violation, "its heartbeat \(count) follows \(last)") }
       runtime.heartbeat = count
       runtime.lastSign_us = now_us
+      runtime.isForgiven = false
       state = .alive(runtime)
       policy.heartbeat(at_us: now_us)
     case .setOutput(let request, let name, let value):

@@ -12,6 +12,9 @@ extension Supervisor {
     switch state {
     case .none: break
     case .alive(var runtime):
+      // Once: one that could hold up this loop would else be silent for as long as it likes.
+      guard !runtime.isForgiven else { break }
+      runtime.isForgiven = true
       runtime.lastSign_us = later(runtime.lastSign_us, by: gap_us)
       runtime.servesBy_us = later(runtime.servesBy_us, by: gap_us)
       state = .alive(runtime)
